@@ -1,0 +1,158 @@
+//! From HTTP/3 outwards: its orders carried out on QUIC and on sessions.
+
+use super::streams::{Entry, WebTransportStream};
+use super::{Connection, Timer};
+use crate::h3::{Action, GLITCH_REFUSED, GLITCH_RESET, dialect};
+use crate::session::SessionState;
+use crate::session::registry::Past;
+use crate::session::transition::Input;
+use crate::{Direction, ErrorCode, Event, Request, Response, SessionId, StreamId};
+
+impl Connection {
+    /// Carries out everything HTTP/3 has ordered.
+    pub(super) fn act(&mut self) {
+        while let Some(action) = self.h3.poll_action() {
+            if self.error.is_none() {
+                self.action(action);
+            }
+        }
+        let glitches = self.h3.take_glitches();
+        if glitches > 0 {
+            self.glitch(glitches);
+        }
+    }
+
+    fn action(&mut self, action: Action) {
+        match action {
+            Action::Send { stream, bytes } => {
+                if let Some(http) = self.streams.http(stream) {
+                    http.outbox.push_back(bytes);
+                    self.flush(stream);
+                }
+            }
+            Action::Finish { stream } => {
+                if let Some(http) = self.streams.http(stream) {
+                    http.finish = true;
+                    self.flush(stream);
+                }
+            }
+            Action::Abort { stream, code } => {
+                self.quic.reset(stream, code);
+                self.quic.stop(stream, code);
+                if let Some(http) = self.streams.http(stream) {
+                    http.outbox.clear();
+                    http.finish = false;
+                }
+            }
+            Action::Answered { stream } => {
+                if let Some(http) = self.streams.http(stream) {
+                    http.answered = true;
+                }
+                self.timers.set(Timer::Undecided(stream), None);
+            }
+            Action::Forget { stream } => {
+                self.timers.set(Timer::Undecided(stream), None);
+                if let Some(http) = self.streams.http(stream) {
+                    http.forgotten = true;
+                    self.flush(stream);
+                }
+            }
+            Action::Settings => self.announce(),
+            Action::Attach { stream, session } => self.attach(stream, session),
+            Action::Request { stream, request } => self.requested(SessionId(stream.0), *request),
+            Action::Response { stream, response } => self.answered(SessionId(stream.0), *response),
+            Action::Capsules { stream, bytes } => {
+                let id = SessionId(stream.0);
+                let Some(session) = self.sessions.get_mut(id) else { return };
+                let outcome = session.receive_capsules(bytes);
+                for input in outcome.inputs {
+                    self.apply(id, input);
+                }
+                self.glitch(outcome.glitches);
+            }
+            Action::Ended { stream } => {
+                let id = SessionId(stream.0);
+                if let Some(session) = self.sessions.get(id) {
+                    let input = session.receive_finish();
+                    self.apply(id, input);
+                }
+            }
+            Action::Aborted { stream, code } => self.apply(SessionId(stream.0), Input::PeerReset { code }),
+            // draft-16, section 4.7: the sessions that are there stay usable.
+            Action::GoAway => tracing::debug!(remote = %self.quic.remote_address(), "the peer sent GOAWAY"),
+            Action::Close(violation) => self.violation(violation.code, violation.reason),
+        }
+    }
+
+    /// Spends the peer's budget of oddities.
+    pub(super) fn glitch(&mut self, cost: u32) {
+        if cost > 0 && !self.budget.spend(self.now, cost) {
+            self.violation(ErrorCode::H3_EXCESSIVE_LOAD, "too many protocol oddities");
+        }
+    }
+
+    /// A client asks for a session.
+    fn requested(&mut self, id: SessionId, mut request: Request) {
+        request.remote = self.quic.remote_address();
+        let allowed = dialect::max_sessions(request.dialect, self.config.max_sessions);
+        if self.sessions.live() >= allowed {
+            // draft-16, section 5.1: the surplus goes, the sessions that are there are not harmed.
+            self.counters.sessions_refused += 1;
+            self.glitch(GLITCH_RESET);
+            self.reject_early(id);
+            self.h3.abort(id, ErrorCode::H3_REQUEST_REJECTED);
+            return;
+        }
+        self.timers.set(Timer::Undecided(id.stream()), None);
+        self.sessions.insert(SessionState::new(id, request));
+        if self.draining {
+            self.refuse_session(id, Response::new(http::StatusCode::SERVICE_UNAVAILABLE));
+            return;
+        }
+        let deadline = self.now.checked_add(self.config.accept_timeout);
+        self.timers.set(Timer::Answer(id), deadline);
+        if let Some(deadline) = deadline {
+            self.early.extend(id, deadline);
+            self.timers.set(Timer::Early, self.early.deadline());
+        }
+        self.hints.push(Event::SessionRequested { session: id });
+    }
+
+    /// The header of a WebTransport stream is read: find its session, hold it, or turn it away.
+    fn attach(&mut self, stream: StreamId, id: SessionId) {
+        self.timers.set(Timer::Undecided(stream), None);
+        self.counters.streams_opened_by_peer += 1;
+        let sends = stream.direction() == Direction::Bidirectional;
+        if let Some(session) = self.sessions.get_mut(id)
+            && session.is_open()
+        {
+            session.push_incoming(stream);
+            self.streams.insert(stream, Entry::WebTransport(WebTransportStream::incoming(id, sends, false)));
+            self.hints.push(Event::StreamOpened { session: id, direction: stream.direction() });
+            return;
+        }
+        let waits = self.sessions.get(id).is_some_and(SessionState::is_live) || self.may_become_session(id);
+        if waits
+            && let Some(deadline) = self.hold_deadline(id)
+            && self.early.hold_stream(id, deadline, stream)
+        {
+            self.streams.insert(stream, Entry::WebTransport(WebTransportStream::incoming(id, sends, true)));
+            self.timers.set(Timer::Early, self.early.deadline());
+            return;
+        }
+        // Stragglers of a session that just ended are normal, streams of what never was a session are not.
+        if self.sessions.past(id) == Some(Past::Closed) || self.sessions.get(id).is_some() {
+            self.reject(stream, ErrorCode::WT_SESSION_GONE);
+        } else {
+            self.glitch(GLITCH_REFUSED);
+            self.reject(stream, ErrorCode::WT_BUFFERED_STREAM_REJECTED);
+        }
+    }
+
+    /// Resets and stops a WebTransport stream that the application never saw.
+    pub(super) fn reject(&mut self, stream: StreamId, code: ErrorCode) {
+        self.quic.reset(stream, code);
+        self.quic.stop(stream, code);
+        self.streams.remove(stream);
+    }
+}

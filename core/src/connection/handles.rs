@@ -1,0 +1,369 @@
+//! What an application calls: short-lived proxies that borrow the connection.
+
+use bytes::{Bytes, BytesMut};
+
+use super::Connection;
+use super::quic::{Read, SendDatagram, Write};
+use super::streams::{Entry, RecvHalf, SendHalf, WebTransportStream};
+use crate::session::SessionState;
+use crate::session::transition::Input;
+use crate::wire::{app_error, capsule, datagram, stream_header};
+use crate::{
+    Direction, ErrorCode, OpenError, ReadError, Request, Response, SendDatagramError, SessionId, StreamId, WriteError,
+};
+
+/// A session that has been asked for or is open; borrowed from [`Connection::session`].
+#[derive(Debug)]
+pub struct Session<'a> {
+    pub(super) connection: &'a mut Connection,
+    pub(super) id: SessionId,
+}
+
+/// The sending half of a stream; borrowed from [`Connection::send_stream`].
+#[derive(Debug)]
+pub struct SendStream<'a> {
+    pub(super) connection: &'a mut Connection,
+    pub(super) id: StreamId,
+}
+
+/// The receiving half of a stream; borrowed from [`Connection::recv_stream`].
+#[derive(Debug)]
+pub struct RecvStream<'a> {
+    pub(super) connection: &'a mut Connection,
+    pub(super) id: StreamId,
+}
+
+impl Session<'_> {
+    /// Its identifier.
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// The request that asked for it; `None` only if the session ended through this proxy.
+    pub fn request(&self) -> Option<&Request> {
+        self.state().map(|session| &session.request)
+    }
+
+    /// The answer to the request, once there is one.
+    pub fn response(&self) -> Option<&Response> {
+        self.state().and_then(|session| session.response.as_ref())
+    }
+
+    /// Opens a stream; its header leaves at once, before any data.
+    ///
+    /// # Errors
+    ///
+    /// `Blocked` when the peer allows no more streams of the kind for now, `Closed` when the session is not open.
+    pub fn open(&mut self, direction: Direction) -> Result<StreamId, OpenError> {
+        if !self.is_open() {
+            return Err(OpenError::Closed);
+        }
+        let connection = &mut *self.connection;
+        let stream = connection.quic.open(direction).ok_or(OpenError::Blocked)?;
+        if stream.initiator() == crate::Role::Client && direction == Direction::Bidirectional {
+            connection.client_bidi_opened = connection.client_bidi_opened.max(stream.0 / 4 + 1);
+        }
+        let mut preamble = BytesMut::with_capacity(8);
+        match direction {
+            Direction::Bidirectional => stream_header::encode_bidi(self.id.0, &mut preamble),
+            Direction::Unidirectional => stream_header::encode_uni(self.id.0, &mut preamble),
+        }
+        let receives = direction == Direction::Bidirectional;
+        let entry = WebTransportStream::outgoing(self.id, receives, preamble.freeze());
+        connection.streams.insert(stream, Entry::WebTransport(entry));
+        connection.counters.streams_opened += 1;
+        if let Some(session) = connection.sessions.get_mut(self.id) {
+            session.streams.insert(stream);
+        }
+        connection.flush_preamble(stream);
+        Ok(stream)
+    }
+
+    /// Takes the next stream the peer opened, in order of arrival.
+    pub fn accept(&mut self, direction: Direction) -> Option<StreamId> {
+        self.connection.sessions.get_mut(self.id)?.pop_incoming(direction)
+    }
+
+    /// Whether [`accept`](Self::accept) would return a stream.
+    pub fn has_incoming(&self, direction: Direction) -> bool {
+        self.state().is_some_and(|session| session.has_incoming(direction))
+    }
+
+    /// Sends a datagram when there is room for it.
+    ///
+    /// # Errors
+    ///
+    /// `Blocked` when the buffer ([`Config::datagram_send_buffer`](crate::Config::datagram_send_buffer)) is full.
+    pub fn send_datagram(&mut self, payload: &[u8]) -> Result<(), SendDatagramError> {
+        self.datagram(payload, false)
+    }
+
+    /// Sends a datagram; the oldest ones waiting are dropped when there is no room.
+    ///
+    /// # Errors
+    ///
+    /// Never `Blocked`.
+    pub fn force_datagram(&mut self, payload: &[u8]) -> Result<(), SendDatagramError> {
+        self.datagram(payload, true)
+    }
+
+    /// Takes the oldest datagram that waits.
+    pub fn recv_datagram(&mut self) -> Option<Bytes> {
+        self.connection.sessions.get_mut(self.id)?.datagrams.pop()
+    }
+
+    /// Whether [`recv_datagram`](Self::recv_datagram) would return one.
+    pub fn has_datagrams(&self) -> bool {
+        self.state().is_some_and(|session| !session.datagrams.is_empty())
+    }
+
+    /// The most payload bytes a datagram can carry now; it changes with the path, and is 0 before the handshake.
+    pub fn max_datagram_size(&mut self) -> usize {
+        let prefix = datagram::prefix_size(self.id.0);
+        self.connection.quic.max_datagram_size().unwrap_or(0).saturating_sub(prefix)
+    }
+
+    /// Asks the peer to wind the session down; nothing is closed by it.
+    pub fn drain(&mut self) {
+        self.end(Input::Drain);
+    }
+
+    /// Ends the session: its streams are reset, the peer is told code and reason. The connection lives on.
+    ///
+    /// A reason over 1024 bytes is cut at a character.
+    pub fn close(&mut self, code: u32, reason: &str) {
+        let reason = capsule::truncate_reason(reason).to_owned();
+        self.end(Input::Close { code, reason });
+    }
+
+    /// Ends the session by a plain end of its CONNECT stream: code 0 and no reason at the peer.
+    pub fn finish(&mut self) {
+        self.end(Input::Finish);
+    }
+
+    /// Streams we finished whose data has not been acknowledged: closing now would cut them.
+    pub fn unacknowledged_streams(&self) -> usize {
+        self.state().map_or(0, |session| session.unacknowledged)
+    }
+
+    fn state(&self) -> Option<&SessionState> {
+        self.connection.sessions.get(self.id)
+    }
+
+    fn is_open(&self) -> bool {
+        self.state().is_some_and(SessionState::is_open)
+    }
+
+    fn end(&mut self, input: Input) {
+        self.connection.apply(self.id, input);
+        self.connection.act();
+    }
+
+    fn datagram(&mut self, payload: &[u8], drop_oldest: bool) -> Result<(), SendDatagramError> {
+        if !self.is_open() {
+            return Err(SendDatagramError::Closed);
+        }
+        // Checked first, so that an oversized payload is not copied.
+        let max = self.max_datagram_size();
+        if payload.len() > max {
+            return Err(SendDatagramError::TooLarge { max });
+        }
+        match self.connection.quic.send_datagram(datagram::encode(self.id.0, payload), drop_oldest) {
+            SendDatagram::Sent => {
+                self.connection.counters.datagrams_sent += 1;
+                Ok(())
+            }
+            SendDatagram::Blocked => Err(SendDatagramError::Blocked),
+            SendDatagram::TooLarge => Err(SendDatagramError::TooLarge { max }),
+            SendDatagram::Unsupported => Err(SendDatagramError::Closed),
+        }
+    }
+}
+
+impl SendStream<'_> {
+    /// Writes some of the data and says how much.
+    ///
+    /// # Errors
+    ///
+    /// `Blocked` when nothing could be taken; [`Event::StreamWritable`](crate::Event::StreamWritable) follows.
+    pub fn write(&mut self, data: &[u8]) -> Result<usize, WriteError> {
+        self.ready()?;
+        if data.is_empty() {
+            return Ok(0);
+        }
+        let write = self.connection.quic.write(self.id, data);
+        self.written(write)
+    }
+
+    /// Writes some of the data without copying it and says how much; what was taken is gone from `data`.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn write_bytes(&mut self, data: &mut Bytes) -> Result<usize, WriteError> {
+        self.ready()?;
+        if data.is_empty() {
+            return Ok(0);
+        }
+        let write = self.connection.quic.write_bytes(self.id, data);
+        self.written(write)
+    }
+
+    /// Says that no more data follows; [`Event::StreamFinished`](crate::Event::StreamFinished) tells when all arrived.
+    ///
+    /// # Errors
+    ///
+    /// Never `Blocked`.
+    pub fn finish(&mut self) -> Result<(), WriteError> {
+        match self.ready() {
+            Ok(()) => match self.connection.quic.finish(self.id) {
+                Write::Taken(_) => {}
+                Write::Stopped(code) => return Err(self.stop_seen(code)),
+                Write::Blocked | Write::Closed => return Err(WriteError::Closed),
+            },
+            Err(WriteError::Blocked) => {
+                // Only the stream header is missing; the end follows it.
+                if let Some(entry) = self.connection.streams.webtransport(self.id) {
+                    entry.finish_after_preamble = true;
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        self.connection.set_send(self.id, SendHalf::Finishing);
+        Ok(())
+    }
+
+    /// Gives the stream up; the peer sees the code, and data on its way may be lost.
+    ///
+    /// # Errors
+    ///
+    /// `Closed` when everything was acknowledged or the stream was reset before.
+    pub fn reset(&mut self, code: u32) -> Result<(), WriteError> {
+        let half = self.half();
+        if matches!(half, None | Some(SendHalf::Done)) {
+            return Err(WriteError::Closed);
+        }
+        self.connection.quic.reset(self.id, ErrorCode(app_error::to_http3(code)));
+        self.connection.set_send(self.id, SendHalf::Done);
+        Ok(())
+    }
+
+    /// The code with which the peer stopped the stream, if it did; the inner value is absent when it was not an
+    /// application code. QUIC has answered with a reset already; call [`reset`](Self::reset) to let go of the stream.
+    pub fn stopped(&mut self) -> Option<Option<u32>> {
+        match self.half() {
+            Some(SendHalf::Stopped(code)) => Some(app_error::from_http3(code.0)),
+            _ => None,
+        }
+    }
+
+    /// Whether the stream can still be written, finished or reset.
+    pub fn is_open(&mut self) -> bool {
+        matches!(self.half(), Some(SendHalf::Open))
+    }
+
+    /// Whether everything written was acknowledged, or the stream is gone.
+    pub fn is_done(&mut self) -> bool {
+        matches!(self.half(), None | Some(SendHalf::Done))
+    }
+
+    /// Sets the priority among the streams of the connection: data of a higher one goes first. The default is 0.
+    ///
+    /// # Errors
+    ///
+    /// `Closed` when the stream is gone.
+    pub fn set_priority(&mut self, priority: i32) -> Result<(), WriteError> {
+        if self.half().is_some() && self.connection.quic.set_priority(self.id, priority) {
+            Ok(())
+        } else {
+            Err(WriteError::Closed)
+        }
+    }
+
+    fn half(&mut self) -> Option<SendHalf> {
+        self.connection.streams.webtransport(self.id).filter(|entry| !entry.held).map(|entry| entry.send)
+    }
+
+    /// Whether data can be given to QUIC: the header must have left.
+    fn ready(&mut self) -> Result<(), WriteError> {
+        match self.half() {
+            None | Some(SendHalf::Finishing | SendHalf::Done) => Err(WriteError::Closed),
+            Some(SendHalf::Stopped(code)) => Err(WriteError::Stopped(app_error::from_http3(code.0))),
+            Some(SendHalf::Open) if self.connection.flush_preamble(self.id) => Ok(()),
+            Some(SendHalf::Open) => self.blocked(),
+        }
+    }
+
+    fn blocked<T>(&mut self) -> Result<T, WriteError> {
+        if let Some(entry) = self.connection.streams.webtransport(self.id) {
+            entry.write_blocked = true;
+        }
+        Err(WriteError::Blocked)
+    }
+
+    fn written(&mut self, write: Write) -> Result<usize, WriteError> {
+        match write {
+            Write::Taken(taken) => Ok(taken),
+            Write::Blocked => self.blocked(),
+            Write::Stopped(code) => Err(self.stop_seen(code)),
+            Write::Closed => Err(WriteError::Closed),
+        }
+    }
+
+    /// QUIC knows of a STOP_SENDING whose event has not been taken yet.
+    fn stop_seen(&mut self, code: ErrorCode) -> WriteError {
+        self.connection.quic.reset(self.id, code);
+        self.connection.set_send(self.id, SendHalf::Stopped(code));
+        WriteError::Stopped(app_error::from_http3(code.0))
+    }
+}
+
+impl RecvStream<'_> {
+    /// Reads at most `max` bytes, in order; `None` is the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// `Blocked` when nothing is there yet; [`Event::StreamReadable`](crate::Event::StreamReadable) follows.
+    pub fn read(&mut self, max: usize) -> Result<Option<Bytes>, ReadError> {
+        if !self.is_open() {
+            return Err(ReadError::Closed);
+        }
+        if max == 0 {
+            return Ok(Some(Bytes::new()));
+        }
+        let result = match self.connection.quic.read(self.id, max) {
+            Read::Bytes(bytes) => return Ok(Some(bytes)),
+            Read::Blocked => return Err(ReadError::Blocked),
+            Read::End => Ok(None),
+            Read::Reset(code) => Err(ReadError::Reset(app_error::from_http3(code.0))),
+            Read::Closed => Err(ReadError::Closed),
+        };
+        self.done();
+        result
+    }
+
+    /// Tells the peer that nothing more will be read; unread data is dropped.
+    ///
+    /// # Errors
+    ///
+    /// `Closed` when the end or a reset was read before, or the stream was stopped.
+    pub fn stop(&mut self, code: u32) -> Result<(), ReadError> {
+        if !self.is_open() {
+            return Err(ReadError::Closed);
+        }
+        self.connection.quic.stop(self.id, ErrorCode(app_error::to_http3(code)));
+        self.done();
+        Ok(())
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.connection.streams.webtransport(self.id).is_some_and(|entry| !entry.held && entry.recv == RecvHalf::Open)
+    }
+
+    fn done(&mut self) {
+        if let Some(entry) = self.connection.streams.webtransport(self.id) {
+            entry.recv = RecvHalf::Done;
+        }
+        self.connection.forget_if_over(self.id);
+    }
+}

@@ -1,0 +1,359 @@
+//! One connection: QUIC, HTTP/3 and sessions, which do not know each other, carried together.
+//!
+//! `pump` takes what QUIC reports, `actions` does what HTTP/3 orders, `sessions` moves sessions from state to state,
+//! `handles` is what the application calls.
+
+mod actions;
+mod glitches;
+mod handles;
+mod hints;
+mod pump;
+pub(crate) mod quic;
+mod sessions;
+mod streams;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use handles::{RecvStream, SendStream, Session};
+
+use crate::deadlines::Deadlines;
+use crate::h3::{Http3, dialect};
+use crate::session::early::Early;
+use crate::session::registry::Registry;
+use crate::session::transition::Input;
+use crate::{
+    Config, ConnectionError, Dialect, ErrorCode, Event, OpenError, Request, Response, Role, SessionId, StreamId,
+    UnknownSession,
+};
+use glitches::GlitchBudget;
+use hints::Hints;
+use quic::Quic;
+use streams::StreamTable;
+
+/// One QUIC connection with its sessions; borrowed from [`Endpoint::connection`](crate::Endpoint::connection).
+pub struct Connection {
+    quic: Quic,
+    config: Arc<Config>,
+    /// The newest time seen. May be long ago while commands run: nothing is timed from it, see `to_arm`.
+    now: Instant,
+    h3: Http3,
+    streams: StreamTable,
+    sessions: Registry,
+    early: Early,
+    hints: Hints,
+    timers: Deadlines<Timer>,
+    /// Timers wanted by a command; they start when time is known, on the next input or poll.
+    to_arm: Vec<(Timer, Duration)>,
+    budget: GlitchBudget,
+    /// Our control stream.
+    control: Option<StreamId>,
+    /// Bidirectional streams the client has opened so far, as far as we know.
+    client_bidi_opened: u64,
+    connected: bool,
+    /// Whether [`Event::Connected`] was sent.
+    announced: bool,
+    /// New sessions are refused with 503.
+    draining: bool,
+    error: Option<ConnectionError>,
+    /// CONNECTION_CLOSE to send when time is known.
+    to_close: Option<(ErrorCode, String)>,
+    pub(crate) counters: Counters,
+}
+
+/// Deadlines of a connection beside QUIC's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Handshake,
+    Settings,
+    /// A stream must say what it is, a request must be complete.
+    Undecided(StreamId),
+    /// The application must answer a request.
+    Answer(SessionId),
+    /// Our close must have left.
+    Flush(SessionId),
+    /// The peer must have ended its side of the CONNECT stream.
+    Linger(SessionId),
+    /// Something held for a session must go.
+    Early,
+}
+
+/// What happened since the endpoint last looked.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Counters {
+    pub(crate) sessions_accepted: u64,
+    pub(crate) sessions_ended: u64,
+    pub(crate) sessions_refused: u64,
+    pub(crate) streams_opened: u64,
+    pub(crate) streams_opened_by_peer: u64,
+    pub(crate) datagrams_received: u64,
+    pub(crate) datagrams_sent: u64,
+    pub(crate) datagrams_dropped: u64,
+    pub(crate) lost: u64,
+}
+
+/// Figures of one connection, from the QUIC layer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectionStats {
+    /// Smoothed round-trip time.
+    pub rtt: Duration,
+    /// Smallest round-trip time seen.
+    pub min_rtt: Duration,
+    /// Largest UDP payload the path is known to carry, bytes.
+    pub mtu: u16,
+    /// Congestion window, bytes.
+    pub congestion_window: u64,
+    /// QUIC packets sent.
+    pub packets_sent: u64,
+    /// QUIC packets declared lost.
+    pub packets_lost: u64,
+    /// UDP datagrams sent.
+    pub udp_datagrams_sent: u64,
+    /// Bytes sent in UDP datagrams.
+    pub udp_bytes_sent: u64,
+    /// UDP datagrams received.
+    pub udp_datagrams_received: u64,
+    /// Bytes received in UDP datagrams.
+    pub udp_bytes_received: u64,
+}
+
+impl Connection {
+    pub(crate) fn new(quic: Quic, config: Arc<Config>, now: Instant) -> Self {
+        let transport = dialect::Transport { reset_stream_at: quic::RESET_STREAM_AT };
+        let mut timers = Deadlines::new();
+        timers.set(Timer::Handshake, Some(now + config.handshake_timeout));
+        Self {
+            h3: Http3::new(quic.role(), Arc::clone(&config), transport),
+            quic,
+            now,
+            streams: StreamTable::default(),
+            sessions: Registry::default(),
+            early: Early::new(config.held_streams, config.held_datagrams),
+            hints: Hints::default(),
+            timers,
+            to_arm: Vec::new(),
+            budget: GlitchBudget::new(config.glitch_burst, config.glitch_refill),
+            control: None,
+            client_bidi_opened: 0,
+            connected: false,
+            announced: false,
+            draining: false,
+            error: None,
+            to_close: None,
+            counters: Counters::default(),
+            config,
+        }
+    }
+
+    /// Which end of the connection we are.
+    pub fn role(&self) -> Role {
+        self.quic.role()
+    }
+
+    /// The peer's address; it changes when the peer migrates.
+    pub fn remote_address(&self) -> SocketAddr {
+        self.quic.remote_address()
+    }
+
+    /// The newest dialect both sides announced, once the peer's SETTINGS are here.
+    ///
+    /// A request names its own, which may be older: see [`Request::dialect`].
+    pub fn dialect(&self) -> Option<Dialect> {
+        self.h3.dialect()
+    }
+
+    /// Why the connection is over, once it is.
+    pub fn error(&self) -> Option<&ConnectionError> {
+        self.error.as_ref()
+    }
+
+    /// Figures from the QUIC layer.
+    pub fn stats(&self) -> ConnectionStats {
+        self.quic.stats()
+    }
+
+    /// The request of a session that waits for an answer or is open.
+    pub fn request(&self, session: SessionId) -> Option<&Request> {
+        self.sessions.get(session).filter(|session| session.is_live()).map(|session| &session.request)
+    }
+
+    /// Accepts a request for a session: sends the response, and the session is open.
+    ///
+    /// A status outside 2xx, or one that forbids content (204, 205: RFC 9297, section 3.2), becomes 200. A subprotocol
+    /// the client did not offer is left out.
+    ///
+    /// # Errors
+    ///
+    /// When there is no unanswered request of this id (any more): the client may have gone away.
+    pub fn accept(&mut self, session: SessionId, response: Response) -> Result<(), UnknownSession> {
+        self.answerable(session)?;
+        self.accept_session(session, response);
+        Ok(())
+    }
+
+    /// Refuses a request for a session with the response's status and header fields.
+    ///
+    /// A status of 2xx becomes 500, since it would accept.
+    ///
+    /// # Errors
+    ///
+    /// When there is no unanswered request of this id (any more).
+    pub fn refuse(&mut self, session: SessionId, response: Response) -> Result<(), UnknownSession> {
+        self.answerable(session)?;
+        self.refuse_session(session, response);
+        Ok(())
+    }
+
+    /// Asks the server for a session (client only); [`Event::SessionEstablished`], [`Event::SessionRefused`] or
+    /// [`Event::SessionEnded`] follows.
+    ///
+    /// # Errors
+    ///
+    /// `Blocked` before [`Event::Connected`] and while the server allows no further stream; `Closed` when the
+    /// connection is over, when the server does not speak WebTransport, or on a server's own connection.
+    pub fn request_session(&mut self, request: Request) -> Result<SessionId, OpenError> {
+        if self.error.is_some() {
+            return Err(OpenError::Closed);
+        }
+        self.h3.can_request()?;
+        self.open_session(request)
+    }
+
+    /// The session, from the request until it is over for the application.
+    pub fn session(&mut self, id: SessionId) -> Option<Session<'_>> {
+        let live = self.sessions.get(id).is_some_and(crate::session::SessionState::is_live);
+        live.then_some(Session { connection: self, id })
+    }
+
+    /// The sending half of a stream; operations on a stream that is not there answer `Closed`.
+    pub fn send_stream(&mut self, id: StreamId) -> SendStream<'_> {
+        SendStream { connection: self, id }
+    }
+
+    /// The receiving half of a stream; operations on a stream that is not there answer `Closed`.
+    pub fn recv_stream(&mut self, id: StreamId) -> RecvStream<'_> {
+        RecvStream { connection: self, id }
+    }
+
+    /// Closes the connection at once, with all its sessions.
+    pub fn close(&mut self, code: ErrorCode, reason: &str) {
+        self.end(ConnectionError::ClosedLocally { code, reason: reason.to_owned() }, Some(code));
+    }
+
+    // What the endpoint drives.
+
+    pub(crate) fn quic(&mut self) -> &mut Quic {
+        &mut self.quic
+    }
+
+    pub(crate) fn poll_event(&mut self) -> Option<Event> {
+        self.hints.pop()
+    }
+
+    pub(crate) fn has_events(&self) -> bool {
+        !self.hints.is_empty()
+    }
+
+    /// Lets time and everything QUIC has to say take effect.
+    pub(crate) fn settle(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+        for (timer, after) in std::mem::take(&mut self.to_arm) {
+            self.timers.set(timer, self.now.checked_add(after));
+        }
+        self.pump();
+        if let Some((code, reason)) = self.to_close.take() {
+            let error = self.error.clone().unwrap_or(ConnectionError::TimedOut);
+            self.quic.close(self.now, code, &reason, error);
+        }
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+        self.quic.inner().handle_timeout(self.now);
+        while let Some(timer) = self.timers.pop_due(self.now) {
+            self.expire(timer);
+        }
+        self.settle(now);
+    }
+
+    pub(crate) fn poll_timeout(&mut self) -> Option<Instant> {
+        let quic = self.quic.inner().poll_timeout();
+        quic.into_iter().chain(self.timers.next()).min()
+    }
+
+    /// Refuses new sessions and asks the open ones to wind down.
+    pub(crate) fn drain(&mut self) {
+        self.draining = true;
+        for id in self.sessions.ids() {
+            self.apply(id, Input::Drain);
+        }
+        self.act();
+    }
+
+    fn expire(&mut self, timer: Timer) {
+        match timer {
+            Timer::Handshake if self.connected => {}
+            Timer::Handshake => self.end(ConnectionError::TimedOut, Some(ErrorCode::H3_NO_ERROR)),
+            Timer::Settings if self.h3.has_settings() => {}
+            Timer::Settings => self.violation(ErrorCode::H3_MISSING_SETTINGS, "no SETTINGS in time"),
+            Timer::Undecided(stream) => self.h3.expired(stream),
+            Timer::Answer(session) => self.apply(session, Input::AnswerTimeout),
+            Timer::Flush(session) if self.is_flushed(session) => {}
+            Timer::Flush(session) => self.apply(session, Input::FlushTimeout),
+            Timer::Linger(session) => self.apply(session, Input::LingerTimeout),
+            Timer::Early => self.expire_early(),
+        }
+        self.act();
+    }
+
+    /// Ends the connection because the peer broke a rule.
+    fn violation(&mut self, code: ErrorCode, reason: &str) {
+        tracing::debug!(remote = %self.quic.remote_address(), %code, reason, "closing a connection: the peer broke a rule");
+        self.end(ConnectionError::PeerMisbehaved { code, reason: reason.to_owned() }, Some(code));
+    }
+
+    /// Tells everybody, once. `send`: the code of the CONNECTION_CLOSE, if QUIC is not closed already.
+    fn end(&mut self, error: ConnectionError, send: Option<ErrorCode>) {
+        if self.error.is_some() {
+            return;
+        }
+        self.error = Some(error.clone());
+        self.counters.lost += 1;
+        for id in self.sessions.ids() {
+            self.apply(id, Input::ConnectionLost { error: error.clone() });
+        }
+        self.streams.clear();
+        self.timers.clear();
+        self.to_arm.clear();
+        self.to_close = send.map(|code| {
+            let reason = match &error {
+                ConnectionError::ClosedLocally { reason, .. } | ConnectionError::PeerMisbehaved { reason, .. } => {
+                    reason
+                }
+                _ => "",
+            };
+            (code, reason.to_owned())
+        });
+        self.hints.push(Event::ConnectionLost { error });
+    }
+
+    fn answerable(&self, session: SessionId) -> Result<(), UnknownSession> {
+        let waiting = self.sessions.get(session).is_some_and(|session| session.is_live() && !session.is_open());
+        if waiting && self.role() == Role::Server { Ok(()) } else { Err(UnknownSession) }
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("role", &self.role())
+            .field("remote", &self.remote_address())
+            .field("streams", &self.streams.len())
+            .field("sessions", &self.sessions.ids())
+            .field("error", &self.error)
+            .finish_non_exhaustive()
+    }
+}

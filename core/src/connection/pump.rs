@@ -1,0 +1,291 @@
+//! From QUIC inwards: what its events mean, and reading the streams that HTTP/3 reads.
+
+use bytes::Bytes;
+
+use super::quic::{QuicEvent, Read, Write};
+use super::streams::{Entry, HttpStream, RecvHalf, SendHalf};
+use super::{Connection, Timer};
+use crate::h3::GLITCH_REFUSED;
+use crate::session::transition::Input;
+use crate::wire::datagram;
+use crate::{Direction, ErrorCode, Event, Role, SessionId, StreamId};
+
+impl Connection {
+    /// Takes everything QUIC has to report.
+    pub(super) fn pump(&mut self) {
+        while let Some(event) = self.quic.poll() {
+            self.quic_event(event);
+            self.act();
+        }
+    }
+
+    fn quic_event(&mut self, event: QuicEvent) {
+        if self.error.is_some() {
+            return;
+        }
+        match event {
+            QuicEvent::Handshaking => self.open_control(),
+            QuicEvent::Connected => self.handshake_done(),
+            QuicEvent::Lost(error) => self.end(error, None),
+            QuicEvent::Opened(direction) => {
+                while let Some(stream) = self.quic.accept(direction) {
+                    self.stream_opened(stream);
+                }
+            }
+            QuicEvent::Readable(stream) => self.stream_readable(stream),
+            QuicEvent::Writable(stream) => self.stream_writable(stream),
+            QuicEvent::Finished(stream) => self.stream_acknowledged(stream),
+            QuicEvent::Stopped(stream) => self.stream_stopped(stream),
+            QuicEvent::Available(direction) => {
+                self.open_control();
+                self.hints.push(Event::StreamsAvailable { direction });
+            }
+            QuicEvent::DatagramReceived => {
+                while let Some(datagram) = self.quic.recv_datagram() {
+                    self.datagram_received(datagram);
+                }
+            }
+            QuicEvent::DatagramsUnblocked => self.hints.push(Event::DatagramsUnblocked),
+        }
+    }
+
+    fn handshake_done(&mut self) {
+        self.connected = true;
+        self.timers.set(Timer::Handshake, None);
+        self.timers.set(Timer::Settings, self.now.checked_add(self.config.settings_timeout));
+        self.quic.set_receive_window(self.config.connection_window_before_session);
+        let takes_datagrams = self.quic.max_datagram_size().is_some();
+        self.h3.set_peer_takes_datagrams(takes_datagrams);
+        self.open_control();
+        self.announce();
+    }
+
+    /// Says that requests can be made and will be seen, once both QUIC and SETTINGS are there.
+    pub(super) fn announce(&mut self) {
+        if self.connected && self.h3.has_settings() && !self.announced {
+            self.announced = true;
+            self.timers.set(Timer::Settings, None);
+            self.hints.push(Event::Connected);
+        }
+    }
+
+    /// Opens our control stream as early as QUIC lets us: a server before the handshake is complete, so that SETTINGS
+    /// travel in its first flight (RFC 9114, section 6.2.1, wants them sent without waiting).
+    fn open_control(&mut self) {
+        if self.control.is_some() {
+            return;
+        }
+        let Some(stream) = self.quic.open(Direction::Unidirectional) else { return };
+        self.control = Some(stream);
+        let mut http = HttpStream::default();
+        http.outbox.push_back(self.h3.control_preface());
+        self.streams.insert(stream, Entry::Http(http));
+        self.flush(stream);
+    }
+
+    fn stream_opened(&mut self, stream: StreamId) {
+        if stream.direction() == Direction::Bidirectional && stream.initiator() == Role::Client {
+            self.client_bidi_opened = self.client_bidi_opened.max(stream.0 / 4 + 1);
+        }
+        self.h3.opened(stream);
+        self.streams.insert(stream, Entry::Http(HttpStream::default()));
+        self.read_http(stream);
+    }
+
+    fn stream_readable(&mut self, stream: StreamId) {
+        match self.streams.webtransport(stream) {
+            None => self.read_http(stream),
+            Some(entry) if entry.held => {
+                if self.quic.take_reset(stream).is_some() {
+                    self.early.forget(stream);
+                    self.reject(stream, ErrorCode::WT_BUFFERED_STREAM_REJECTED);
+                }
+            }
+            Some(entry) if entry.recv == RecvHalf::Open => self.hints.push(Event::StreamReadable { stream }),
+            Some(_) => {}
+        }
+    }
+
+    /// Reads a stream as far as HTTP/3 wants it.
+    pub(super) fn read_http(&mut self, stream: StreamId) {
+        loop {
+            let wanted = self.h3.wants(stream);
+            if wanted == 0 || self.error.is_some() {
+                break;
+            }
+            match self.quic.read(stream, wanted) {
+                Read::Bytes(bytes) => self.h3.received(stream, bytes),
+                Read::End => self.h3.finished(stream),
+                Read::Reset(code) => self.h3.reset(stream, code),
+                Read::Closed => break,
+                Read::Blocked => {
+                    self.stop_answered(stream);
+                    break;
+                }
+            }
+            self.act();
+        }
+        if self.error.is_some() {
+            return;
+        }
+        // A request that waits for its answer is not read, but its client may give up.
+        if self.h3.knows(stream)
+            && self.h3.wants(stream) == 0
+            && let Some(code) = self.quic.take_reset(stream)
+        {
+            self.h3.reset(stream, code);
+            self.act();
+        }
+        self.watch(stream);
+    }
+
+    /// What an answered request still had to say was read; the rest is not wanted.
+    fn stop_answered(&mut self, stream: StreamId) {
+        if self.streams.http(stream).is_some_and(|http| http.answered) {
+            self.quic.stop(stream, ErrorCode::H3_NO_ERROR);
+            self.h3.done(SessionId(stream.0));
+            self.act();
+        }
+    }
+
+    /// Keeps the deadline of a stream that has not said yet what it is or wants.
+    fn watch(&mut self, stream: StreamId) {
+        let timer = Timer::Undecided(stream);
+        if !self.h3.is_undecided(stream) {
+            self.timers.set(timer, None);
+        } else if !self.timers.contains(timer) {
+            self.timers.set(timer, self.now.checked_add(self.config.request_timeout));
+        }
+    }
+
+    fn stream_writable(&mut self, stream: StreamId) {
+        let Some(entry) = self.streams.webtransport(stream) else { return self.flush(stream) };
+        let tell = std::mem::take(&mut entry.write_blocked);
+        self.flush_preamble(stream);
+        if tell {
+            self.hints.push(Event::StreamWritable { stream });
+        }
+    }
+
+    /// Everything up to the FIN has arrived at the peer.
+    fn stream_acknowledged(&mut self, stream: StreamId) {
+        let Some(entry) = self.streams.webtransport(stream) else { return };
+        if entry.send == SendHalf::Finishing {
+            self.set_send(stream, SendHalf::Done);
+            self.hints.push(Event::StreamFinished { stream });
+        }
+    }
+
+    fn stream_stopped(&mut self, stream: StreamId) {
+        if self.control == Some(stream) {
+            self.violation(ErrorCode::H3_CLOSED_CRITICAL_STREAM, "the control stream was stopped");
+            return;
+        }
+        let code = self.quic.stopped(stream).unwrap_or(ErrorCode::H3_NO_ERROR);
+        // RFC 9000, section 3.5: answer with a reset of the same code.
+        self.quic.reset(stream, code);
+        if let Some(http) = self.streams.http(stream) {
+            http.outbox.clear();
+            http.finish = false;
+            if http.forgotten {
+                self.streams.remove(stream);
+            } else {
+                self.apply(SessionId(stream.0), Input::PeerStop { code });
+            }
+            return;
+        }
+        let Some(entry) = self.streams.webtransport(stream) else { return };
+        match entry.send {
+            SendHalf::Open => {
+                self.set_send(stream, SendHalf::Stopped(code));
+                self.hints.push(Event::StreamWritable { stream });
+            }
+            SendHalf::Finishing => {
+                self.set_send(stream, SendHalf::Done);
+                self.hints.push(Event::StreamFinished { stream });
+            }
+            SendHalf::Stopped(_) | SendHalf::Done => {}
+        }
+    }
+
+    /// Writes what waits on a stream of HTTP/3, as far as QUIC has room.
+    pub(super) fn flush(&mut self, stream: StreamId) {
+        let Some(http) = self.streams.http(stream) else { return };
+        while let Some(bytes) = http.outbox.front_mut() {
+            match self.quic.write_bytes(stream, bytes) {
+                Write::Taken(_) if bytes.is_empty() => {
+                    http.outbox.pop_front();
+                }
+                Write::Taken(_) => {}
+                Write::Blocked => return,
+                Write::Stopped(_) | Write::Closed => http.outbox.clear(),
+            }
+        }
+        if std::mem::take(&mut http.finish) {
+            self.quic.finish(stream);
+        }
+        if http.forgotten {
+            self.streams.remove(stream);
+        }
+    }
+
+    /// Writes what is left of a stream's header, then the FIN if it was asked for. Returns whether all of it left.
+    pub(super) fn flush_preamble(&mut self, stream: StreamId) -> bool {
+        let Some(entry) = self.streams.webtransport(stream) else { return false };
+        while !entry.preamble.is_empty() {
+            match self.quic.write_bytes(stream, &mut entry.preamble) {
+                Write::Taken(_) => {}
+                Write::Blocked => return false,
+                Write::Stopped(_) | Write::Closed => entry.preamble = Bytes::new(),
+            }
+        }
+        if std::mem::take(&mut entry.finish_after_preamble) {
+            self.quic.finish(stream);
+        }
+        true
+    }
+
+    fn datagram_received(&mut self, datagram: Bytes) {
+        match datagram::decode(datagram) {
+            Ok((session, payload)) => self.deliver_datagram(SessionId(session), payload),
+            // RFC 9297, section 2.1.
+            Err(error) => self.violation(ErrorCode::H3_DATAGRAM_ERROR, &error.to_string()),
+        }
+    }
+
+    fn deliver_datagram(&mut self, id: SessionId, payload: Bytes) {
+        if let Some(session) = self.sessions.get_mut(id) {
+            if session.is_open() {
+                let dropped =
+                    session.datagrams.push(payload, self.config.datagram_queue, self.config.datagram_queue_bytes);
+                self.counters.datagrams_received += 1;
+                self.counters.datagrams_dropped += dropped;
+                self.hints.push(Event::DatagramReceived { session: id });
+            } else if session.is_live() {
+                self.hold_datagram(id, payload);
+            }
+            return;
+        }
+        if self.sessions.past(id).is_some() {
+            return;
+        }
+        if self.may_become_session(id) {
+            self.hold_datagram(id, payload);
+        } else if self.h3.knows(id.stream()) {
+            // RFC 9297, section 2: a plain request gives datagrams no meaning.
+            self.h3.abort(id, ErrorCode::H3_DATAGRAM_ERROR);
+        } else {
+            self.glitch(GLITCH_REFUSED);
+        }
+    }
+
+    fn hold_datagram(&mut self, session: SessionId, payload: Bytes) {
+        let Some(deadline) = self.hold_deadline(session) else { return };
+        if self.early.hold_datagram(session, deadline, payload) {
+            self.timers.set(Timer::Early, self.early.deadline());
+        } else {
+            self.counters.datagrams_dropped += 1;
+            self.glitch(1);
+        }
+    }
+}

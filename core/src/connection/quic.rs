@@ -1,0 +1,354 @@
+//! One QUIC connection: the only place, beside the endpoint, that knows `quinn_proto`.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use bytes::Bytes;
+use quinn_proto::{self as quinn, Dir, VarInt};
+
+use super::ConnectionStats;
+use crate::{ConnectionError, Direction, Ecn, ErrorCode, Role, StreamId, Transmit};
+
+/// Whether this QUIC layer can send and receive RESET_STREAM_AT (draft-ietf-quic-reliable-stream-reset).
+///
+/// quinn-proto 0.11.19 cannot. What we advertise follows from this constant, see `h3::dialect`.
+pub(crate) const RESET_STREAM_AT: bool = false;
+
+/// A QUIC connection in our own vocabulary.
+pub(crate) struct Quic {
+    inner: quinn::Connection,
+    error: Option<ConnectionError>,
+}
+
+/// What QUIC reports, translated.
+#[derive(Debug)]
+pub(crate) enum QuicEvent {
+    Handshaking,
+    Connected,
+    Lost(ConnectionError),
+    Opened(Direction),
+    Readable(StreamId),
+    Writable(StreamId),
+    Finished(StreamId),
+    Stopped(StreamId),
+    Available(Direction),
+    DatagramReceived,
+    DatagramsUnblocked,
+}
+
+/// Result of a read: bytes, the end, or nothing yet.
+#[derive(Debug)]
+pub(crate) enum Read {
+    Bytes(Bytes),
+    End,
+    Blocked,
+    Reset(ErrorCode),
+    Closed,
+}
+
+/// Result of a write: how much was taken, or why nothing.
+#[derive(Debug)]
+pub(crate) enum Write {
+    Taken(usize),
+    Blocked,
+    Stopped(ErrorCode),
+    Closed,
+}
+
+/// Result of sending a datagram.
+#[derive(Debug)]
+pub(crate) enum SendDatagram {
+    Sent,
+    Blocked,
+    TooLarge,
+    Unsupported,
+}
+
+impl Quic {
+    pub(crate) fn new(inner: quinn::Connection) -> Self {
+        Self { inner, error: None }
+    }
+
+    // Driven by the endpoint.
+
+    pub(crate) fn inner(&mut self) -> &mut quinn::Connection {
+        &mut self.inner
+    }
+
+    pub(crate) fn poll_transmit(&mut self, now: Instant, max_segments: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
+        self.inner.poll_transmit(now, max_segments.max(1), buf).map(transmit)
+    }
+
+    pub(crate) fn poll(&mut self) -> Option<QuicEvent> {
+        let event = match self.inner.poll()? {
+            quinn::Event::HandshakeDataReady => QuicEvent::Handshaking,
+            quinn::Event::Connected => QuicEvent::Connected,
+            quinn::Event::ConnectionLost { reason } => {
+                let error = self.error.take().unwrap_or_else(|| connection_error(reason));
+                QuicEvent::Lost(error)
+            }
+            quinn::Event::Stream(event) => stream_event(event),
+            quinn::Event::DatagramReceived => QuicEvent::DatagramReceived,
+            quinn::Event::DatagramsUnblocked => QuicEvent::DatagramsUnblocked,
+        };
+        Some(event)
+    }
+
+    // State.
+
+    pub(crate) fn role(&self) -> Role {
+        if self.inner.side().is_client() { Role::Client } else { Role::Server }
+    }
+
+    pub(crate) fn remote_address(&self) -> SocketAddr {
+        self.inner.remote_address()
+    }
+
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.inner.is_handshaking()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.inner.is_closed()
+    }
+
+    pub(crate) fn stats(&self) -> ConnectionStats {
+        let stats = self.inner.stats();
+        ConnectionStats {
+            rtt: stats.path.rtt,
+            min_rtt: self.inner.min_rtt(),
+            mtu: stats.path.current_mtu,
+            congestion_window: stats.path.cwnd,
+            packets_sent: stats.path.sent_packets,
+            packets_lost: stats.path.lost_packets,
+            udp_datagrams_sent: stats.udp_tx.datagrams,
+            udp_bytes_sent: stats.udp_tx.bytes,
+            udp_datagrams_received: stats.udp_rx.datagrams,
+            udp_bytes_received: stats.udp_rx.bytes,
+        }
+    }
+
+    /// Whether the stream has a half that we send on; quinn asserts it, we answer.
+    fn sends(&self, stream: StreamId) -> bool {
+        stream.direction() == Direction::Bidirectional || stream.initiator() == self.role()
+    }
+
+    /// Whether the stream has a half that we receive on.
+    fn receives(&self, stream: StreamId) -> bool {
+        stream.direction() == Direction::Bidirectional || stream.initiator() != self.role()
+    }
+
+    // Commands.
+
+    pub(crate) fn close(&mut self, now: Instant, code: ErrorCode, reason: &str, error: ConnectionError) {
+        if !self.inner.is_closed() {
+            self.error = Some(error);
+            self.inner.close(now, varint(code.0), Bytes::copy_from_slice(reason.as_bytes()));
+        }
+    }
+
+    pub(crate) fn set_receive_window(&mut self, bytes: u32) {
+        self.inner.set_receive_window(VarInt::from_u32(bytes));
+    }
+
+    pub(crate) fn open(&mut self, direction: Direction) -> Option<StreamId> {
+        self.inner.streams().open(dir(direction)).map(stream_id)
+    }
+
+    pub(crate) fn accept(&mut self, direction: Direction) -> Option<StreamId> {
+        self.inner.streams().accept(dir(direction)).map(stream_id)
+    }
+
+    pub(crate) fn read(&mut self, stream: StreamId, max: usize) -> Read {
+        if !self.receives(stream) {
+            return Read::Closed;
+        }
+        let mut recv = self.inner.recv_stream(quinn_id(stream));
+        let mut chunks = match recv.read(true) {
+            Ok(chunks) => chunks,
+            Err(quinn::ReadableError::ClosedStream | quinn::ReadableError::IllegalOrderedRead) => return Read::Closed,
+        };
+        let read = match chunks.next(max) {
+            Ok(Some(chunk)) => Read::Bytes(chunk.bytes),
+            Ok(None) => Read::End,
+            Err(quinn::ReadError::Blocked) => Read::Blocked,
+            Err(quinn::ReadError::Reset(code)) => Read::Reset(ErrorCode(code.into_inner())),
+        };
+        // Whether flow control credit must leave shows in the next poll_transmit, which always follows.
+        let _ = chunks.finalize();
+        read
+    }
+
+    /// Looks for a reset without reading data; the stream is forgotten once one was found.
+    pub(crate) fn take_reset(&mut self, stream: StreamId) -> Option<ErrorCode> {
+        if !self.receives(stream) {
+            return None;
+        }
+        let code = self.inner.recv_stream(quinn_id(stream)).received_reset().ok()??;
+        Some(ErrorCode(code.into_inner()))
+    }
+
+    /// Returns whether there was anything left to stop.
+    pub(crate) fn stop(&mut self, stream: StreamId, code: ErrorCode) -> bool {
+        self.receives(stream) && self.inner.recv_stream(quinn_id(stream)).stop(varint(code.0)).is_ok()
+    }
+
+    pub(crate) fn write(&mut self, stream: StreamId, data: &[u8]) -> Write {
+        if !self.sends(stream) {
+            return Write::Closed;
+        }
+        written(self.inner.send_stream(quinn_id(stream)).write(data))
+    }
+
+    pub(crate) fn write_bytes(&mut self, stream: StreamId, data: &mut Bytes) -> Write {
+        if !self.sends(stream) {
+            return Write::Closed;
+        }
+        let chunks = std::slice::from_mut(data);
+        written(self.inner.send_stream(quinn_id(stream)).write_chunks(chunks).map(|written| written.bytes))
+    }
+
+    pub(crate) fn finish(&mut self, stream: StreamId) -> Write {
+        if !self.sends(stream) {
+            return Write::Closed;
+        }
+        match self.inner.send_stream(quinn_id(stream)).finish() {
+            Ok(()) => Write::Taken(0),
+            Err(quinn::FinishError::Stopped(code)) => Write::Stopped(ErrorCode(code.into_inner())),
+            Err(quinn::FinishError::ClosedStream) => Write::Closed,
+        }
+    }
+
+    /// Returns whether there was anything left to reset.
+    pub(crate) fn reset(&mut self, stream: StreamId, code: ErrorCode) -> bool {
+        self.sends(stream) && self.inner.send_stream(quinn_id(stream)).reset(varint(code.0)).is_ok()
+    }
+
+    pub(crate) fn stopped(&mut self, stream: StreamId) -> Option<ErrorCode> {
+        if !self.sends(stream) {
+            return None;
+        }
+        let code = self.inner.send_stream(quinn_id(stream)).stopped().ok()??;
+        Some(ErrorCode(code.into_inner()))
+    }
+
+    pub(crate) fn set_priority(&mut self, stream: StreamId, priority: i32) -> bool {
+        self.sends(stream) && self.inner.send_stream(quinn_id(stream)).set_priority(priority).is_ok()
+    }
+
+    /// Largest DATAGRAM frame payload; `None` while unknown or when the peer takes none.
+    pub(crate) fn max_datagram_size(&mut self) -> Option<usize> {
+        self.inner.datagrams().max_size()
+    }
+
+    pub(crate) fn send_datagram(&mut self, datagram: Bytes, drop_oldest: bool) -> SendDatagram {
+        match self.inner.datagrams().send(datagram, drop_oldest) {
+            Ok(()) => SendDatagram::Sent,
+            Err(quinn::SendDatagramError::Blocked(_)) => SendDatagram::Blocked,
+            Err(quinn::SendDatagramError::TooLarge) => SendDatagram::TooLarge,
+            Err(quinn::SendDatagramError::Disabled | quinn::SendDatagramError::UnsupportedByPeer) => {
+                SendDatagram::Unsupported
+            }
+        }
+    }
+
+    pub(crate) fn recv_datagram(&mut self) -> Option<Bytes> {
+        self.inner.datagrams().recv()
+    }
+}
+
+/// Translates what quinn wants sent.
+pub(crate) fn transmit(transmit: quinn::Transmit) -> Transmit {
+    Transmit {
+        destination: transmit.destination,
+        source: transmit.src_ip,
+        ecn: transmit.ecn.and_then(|ecn| Ecn::from_bits(ecn as u8)),
+        size: transmit.size,
+        segment_size: transmit.segment_size,
+    }
+}
+
+/// Translates the congestion bits of a datagram that arrived.
+pub(crate) fn ecn(ecn: Option<Ecn>) -> Option<quinn::EcnCodepoint> {
+    ecn.and_then(|ecn| quinn::EcnCodepoint::from_bits(ecn.bits()))
+}
+
+/// The end of a QUIC connection as an error of ours.
+pub(crate) fn connection_error(error: quinn::ConnectionError) -> ConnectionError {
+    match error {
+        quinn::ConnectionError::ApplicationClosed(close) => ConnectionError::ClosedByPeer {
+            code: ErrorCode(close.error_code.into_inner()),
+            reason: peer_text(&close.reason),
+        },
+        quinn::ConnectionError::ConnectionClosed(close) => {
+            ConnectionError::Transport { code: u64::from(close.error_code), reason: peer_text(&close.reason) }
+        }
+        quinn::ConnectionError::TransportError(error) => {
+            ConnectionError::Transport { code: u64::from(error.code), reason: error.reason }
+        }
+        quinn::ConnectionError::Reset => ConnectionError::Reset,
+        quinn::ConnectionError::TimedOut => ConnectionError::TimedOut,
+        quinn::ConnectionError::LocallyClosed => {
+            ConnectionError::ClosedLocally { code: ErrorCode::H3_NO_ERROR, reason: String::new() }
+        }
+        // VERSION_NEGOTIATION_ERROR does not travel; 0x11 is its number in RFC 9368.
+        quinn::ConnectionError::VersionMismatch => {
+            ConnectionError::Transport { code: 0x11, reason: "the peer speaks no QUIC version of ours".into() }
+        }
+        quinn::ConnectionError::CidsExhausted => {
+            ConnectionError::Transport { code: 0x1, reason: "no connection ids left".into() }
+        }
+    }
+}
+
+/// Text of the peer's choosing, made harmless in length and form before it reaches a log.
+fn peer_text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).chars().take(256).collect()
+}
+
+fn written(result: Result<usize, quinn::WriteError>) -> Write {
+    match result {
+        Ok(taken) => Write::Taken(taken),
+        Err(quinn::WriteError::Blocked) => Write::Blocked,
+        Err(quinn::WriteError::Stopped(code)) => Write::Stopped(ErrorCode(code.into_inner())),
+        Err(quinn::WriteError::ClosedStream) => Write::Closed,
+    }
+}
+
+fn stream_event(event: quinn::StreamEvent) -> QuicEvent {
+    match event {
+        quinn::StreamEvent::Opened { dir } => QuicEvent::Opened(direction(dir)),
+        quinn::StreamEvent::Readable { id } => QuicEvent::Readable(stream_id(id)),
+        quinn::StreamEvent::Writable { id } => QuicEvent::Writable(stream_id(id)),
+        quinn::StreamEvent::Finished { id } => QuicEvent::Finished(stream_id(id)),
+        quinn::StreamEvent::Stopped { id, .. } => QuicEvent::Stopped(stream_id(id)),
+        quinn::StreamEvent::Available { dir } => QuicEvent::Available(direction(dir)),
+    }
+}
+
+fn direction(dir: Dir) -> Direction {
+    match dir {
+        Dir::Bi => Direction::Bidirectional,
+        Dir::Uni => Direction::Unidirectional,
+    }
+}
+
+fn dir(direction: Direction) -> Dir {
+    match direction {
+        Direction::Bidirectional => Dir::Bi,
+        Direction::Unidirectional => Dir::Uni,
+    }
+}
+
+fn stream_id(id: quinn::StreamId) -> StreamId {
+    StreamId(id.into())
+}
+
+/// Stream ids come from quinn, or from a peer's varint: both fit 62 bits.
+fn quinn_id(id: StreamId) -> quinn::StreamId {
+    quinn::StreamId::from(varint(id.0))
+}
+
+fn varint(value: u64) -> VarInt {
+    VarInt::from_u64(value).unwrap_or(VarInt::MAX)
+}

@@ -1,0 +1,230 @@
+//! Sessions on their connection: asked for, accepted, ended, and what the end of one does to its streams.
+
+use std::time::Instant;
+
+use bytes::BytesMut;
+use http::StatusCode;
+
+use super::streams::{Entry, HttpStream, SendHalf};
+use super::{Connection, Timer};
+use crate::h3::{GLITCH_REFUSED, GLITCH_RESET};
+use crate::session::SessionState;
+use crate::session::registry::Past;
+use crate::session::transition::{Effect, Input};
+use crate::wire::capsule::Capsule;
+use crate::{Direction, ErrorCode, Event, OpenError, Request, Response, Role, SessionEnd, SessionId, StreamId};
+
+impl Connection {
+    pub(super) fn accept_session(&mut self, id: SessionId, mut response: Response) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        // RFC 9297, section 3.2, forbids 204, 205 and 206 with the capsule protocol.
+        if !response.status.is_success() || matches!(response.status.as_u16(), 204..=206) {
+            response.status = StatusCode::OK;
+        }
+        response.protocol = response.protocol.filter(|protocol| session.request.protocols.contains(protocol));
+        self.h3.accept(id, &session.request, &response);
+        session.response = Some(response);
+        self.apply(id, Input::Accept);
+        self.established(id);
+        self.act();
+        // What came behind the request was left unread until now.
+        self.read_http(id.stream());
+    }
+
+    pub(super) fn refuse_session(&mut self, id: SessionId, mut response: Response) {
+        if response.status.is_success() || response.status.is_informational() {
+            response.status = StatusCode::INTERNAL_SERVER_ERROR;
+        }
+        self.counters.sessions_refused += 1;
+        self.h3.refuse(id, &response);
+        self.act();
+        self.apply(id, Input::Refuse);
+        self.act();
+        self.read_http(id.stream());
+    }
+
+    /// Opens a stream and asks for a session on it (client).
+    pub(super) fn open_session(&mut self, mut request: Request) -> Result<SessionId, OpenError> {
+        let stream = self.quic.open(Direction::Bidirectional).ok_or(OpenError::Blocked)?;
+        self.client_bidi_opened = self.client_bidi_opened.max(stream.0 / 4 + 1);
+        self.streams.insert(stream, Entry::Http(HttpStream::default()));
+        request.remote = self.quic.remote_address();
+        self.h3.request(stream, &mut request);
+        let id = SessionId(stream.0);
+        self.sessions.insert(SessionState::new(id, request));
+        self.act();
+        Ok(id)
+    }
+
+    /// The server answered our request.
+    pub(super) fn answered(&mut self, id: SessionId, response: Response) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        if !response.status.is_success() {
+            self.apply(id, Input::Refuse);
+            self.hints.push(Event::SessionRefused { session: id, response: Box::new(response) });
+            return;
+        }
+        // draft-16, section 3.3: a choice we did not offer ends the session; one we cannot read is no choice.
+        let unoffered = response.protocol.as_ref().is_some_and(|chosen| !session.request.protocols.contains(chosen));
+        session.response = Some(response);
+        self.apply(id, Input::Accept);
+        if unoffered {
+            self.apply(id, Input::Malformed { code: ErrorCode::WT_ALPN_ERROR });
+            return;
+        }
+        self.established(id);
+        self.hints.push(Event::SessionEstablished { session: id });
+    }
+
+    fn established(&mut self, id: SessionId) {
+        self.counters.sessions_accepted += 1;
+        self.timers.set(Timer::Answer(id), None);
+        self.quic.set_receive_window(self.config.connection_window);
+        let (streams, datagrams) = self.early.take(id);
+        self.timers.set(Timer::Early, self.early.deadline());
+        for stream in streams {
+            let Some(entry) = self.streams.webtransport(stream) else { continue };
+            entry.held = false;
+            if let Some(session) = self.sessions.get_mut(id) {
+                session.push_incoming(stream);
+                self.hints.push(Event::StreamOpened { session: id, direction: stream.direction() });
+            }
+        }
+        for payload in datagrams {
+            if let Some(session) = self.sessions.get_mut(id) {
+                let dropped =
+                    session.datagrams.push(payload, self.config.datagram_queue, self.config.datagram_queue_bytes);
+                self.counters.datagrams_received += 1;
+                self.counters.datagrams_dropped += dropped;
+                self.hints.push(Event::DatagramReceived { session: id });
+            }
+        }
+    }
+
+    /// Lets something happen to a session and carries out what follows.
+    pub(super) fn apply(&mut self, id: SessionId, input: Input) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        let effects = session.apply(input);
+        let (over, was_open) = (session.is_over(), session.was_open);
+        for effect in effects {
+            self.effect(id, effect, was_open);
+        }
+        if over {
+            for timer in [Timer::Answer(id), Timer::Flush(id), Timer::Linger(id)] {
+                self.timers.set(timer, None);
+            }
+            self.to_arm.retain(|(timer, _)| !matches!(timer, Timer::Flush(of) | Timer::Linger(of) if *of == id));
+            // A refused stream is still being read out, see `Action::Answered`.
+            let answered = self.streams.http(id.stream()).is_some_and(|http| http.answered);
+            if self.h3.knows(id.stream()) && !answered {
+                self.h3.done(id);
+            }
+            self.sessions.remove(id, if was_open { Past::Closed } else { Past::Refused });
+        }
+    }
+
+    fn effect(&mut self, id: SessionId, effect: Effect, was_open: bool) {
+        match effect {
+            Effect::EndStreams => self.end_streams(id, was_open),
+            Effect::Ended(end) => self.ended(id, end, was_open),
+            Effect::Draining => self.hints.push(Event::SessionDraining { session: id }),
+            Effect::SendClose { code, reason } => self.send_capsule(id, &Capsule::CloseSession { code, reason }),
+            Effect::SendDrain => self.send_capsule(id, &Capsule::DrainSession),
+            Effect::Finish => self.h3.finish(id),
+            Effect::Abort(code) => self.h3.abort(id, code),
+            Effect::Unavailable => {
+                self.counters.sessions_refused += 1;
+                self.h3.refuse(id, &Response::new(StatusCode::SERVICE_UNAVAILABLE));
+                self.act();
+            }
+            Effect::ArmFlush => self.to_arm.push((Timer::Flush(id), self.config.close_flush_timeout)),
+            Effect::ArmLinger => self.to_arm.push((Timer::Linger(id), self.config.close_linger_timeout)),
+            Effect::Glitch => self.glitch(GLITCH_RESET),
+        }
+    }
+
+    fn ended(&mut self, id: SessionId, end: SessionEnd, was_open: bool) {
+        self.counters.sessions_ended += u64::from(was_open);
+        self.hints.push(Event::SessionEnded { session: id, end });
+    }
+
+    fn send_capsule(&mut self, id: SessionId, capsule: &Capsule) {
+        let mut bytes = BytesMut::new();
+        capsule.encode(&mut bytes);
+        self.h3.send_capsules(id, &bytes);
+    }
+
+    /// Every stream of a session that is over is reset and stopped (draft-16, section 6).
+    fn end_streams(&mut self, id: SessionId, was_open: bool) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        let streams = std::mem::take(&mut session.streams);
+        session.datagrams = crate::session::datagrams::DatagramQueue::default();
+        session.unacknowledged = 0;
+        for stream in streams {
+            self.reject(stream, ErrorCode::WT_SESSION_GONE);
+        }
+        if !was_open {
+            self.reject_early(id);
+        }
+    }
+
+    /// Turns away what was held for a session that will not be.
+    pub(super) fn reject_early(&mut self, id: SessionId) {
+        let (streams, _) = self.early.take(id);
+        self.timers.set(Timer::Early, self.early.deadline());
+        for stream in streams {
+            self.reject(stream, ErrorCode::WT_BUFFERED_STREAM_REJECTED);
+        }
+    }
+
+    /// What was held too long goes.
+    pub(super) fn expire_early(&mut self) {
+        let (streams, datagrams) = self.early.expire(self.now);
+        self.counters.datagrams_dropped += datagrams;
+        for stream in streams {
+            self.reject(stream, ErrorCode::WT_BUFFERED_STREAM_REJECTED);
+            self.glitch(GLITCH_REFUSED);
+        }
+        self.timers.set(Timer::Early, self.early.deadline());
+    }
+
+    /// Whether an id that is no session (yet) can still become one: its CONNECT has not arrived or is incomplete.
+    pub(super) fn may_become_session(&self, id: SessionId) -> bool {
+        let opened = id.0 / 4 < self.client_bidi_opened;
+        self.role() == Role::Server && (!opened || self.h3.is_undecided(id.stream()))
+    }
+
+    /// Until when something for a session that is not open may be held.
+    pub(super) fn hold_deadline(&self, id: SessionId) -> Option<Instant> {
+        let asked = self.sessions.get(id).is_some();
+        self.now.checked_add(if asked { self.config.accept_timeout } else { self.config.hold_timeout })
+    }
+
+    /// Whether everything we wrote on the CONNECT stream has been taken by QUIC.
+    pub(super) fn is_flushed(&mut self, id: SessionId) -> bool {
+        self.streams.http(id.stream()).is_none_or(|http| http.outbox.is_empty())
+    }
+
+    /// Moves the sending half of a stream on, and forgets the stream when both halves are done.
+    pub(super) fn set_send(&mut self, stream: StreamId, half: SendHalf) {
+        let Some(entry) = self.streams.webtransport(stream) else { return };
+        let before = std::mem::replace(&mut entry.send, half);
+        let id = entry.session;
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.unacknowledged += usize::from(half == SendHalf::Finishing);
+            session.unacknowledged -= usize::from(before == SendHalf::Finishing).min(session.unacknowledged);
+        }
+        self.forget_if_over(stream);
+    }
+
+    pub(super) fn forget_if_over(&mut self, stream: StreamId) {
+        let Some(entry) = self.streams.webtransport(stream) else { return };
+        if entry.is_over() {
+            let id = entry.session;
+            self.streams.remove(stream);
+            if let Some(session) = self.sessions.get_mut(id) {
+                session.streams.remove(&stream);
+            }
+        }
+    }
+}

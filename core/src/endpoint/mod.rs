@@ -1,0 +1,410 @@
+//! One UDP socket's worth of connections: what embedders drive and fuzzers fuzz.
+
+mod settings;
+mod table;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use quinn_proto as quinn;
+
+use crate::connection::quic::{self, Quic};
+use crate::{Config, ConfigError, ConnectError, Connection, ConnectionId, ErrorCode, Event, Receive, Transmit};
+use table::Table;
+
+/// WebTransport connections over one UDP socket, for a server, a client, or both.
+///
+/// See the [crate documentation](crate) for the contract and [`Config`] for the limits.
+pub struct Endpoint {
+    quic: quinn::Endpoint,
+    config: Arc<Config>,
+    table: Table,
+    /// Stateless answers (Retry, Version Negotiation, refusals) that wait to be sent.
+    answers: std::collections::VecDeque<(Transmit, Vec<u8>)>,
+    scratch: Vec<u8>,
+    now: Option<Instant>,
+    is_server: bool,
+    closing: bool,
+    stats: EndpointStats,
+}
+
+/// Figures of one endpoint since it was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EndpointStats {
+    /// Connections that are there now, those still in their handshake among them.
+    pub connections_open: u64,
+    /// Connections that began a handshake with us, or that we began.
+    pub connections_accepted: u64,
+    /// Attempts turned away: over a limit, or while shutting down.
+    pub connections_refused: u64,
+    /// Connections that ended, for whatever reason.
+    pub connections_lost: u64,
+    /// Sessions open now.
+    pub sessions_open: u64,
+    /// Sessions that were opened.
+    pub sessions_accepted: u64,
+    /// Requests for a session that were refused, by the application or a limit.
+    pub sessions_refused: u64,
+    /// WebTransport streams the peers opened.
+    pub streams_opened_by_peer: u64,
+    /// WebTransport streams we opened.
+    pub streams_opened: u64,
+    /// Datagrams that reached a session.
+    pub datagrams_received: u64,
+    /// Datagrams given to QUIC.
+    pub datagrams_sent: u64,
+    /// Datagrams dropped because nobody read them in time.
+    pub datagrams_dropped: u64,
+    /// UDP datagrams received.
+    pub udp_datagrams_received: u64,
+    /// Bytes in them.
+    pub udp_bytes_received: u64,
+    /// UDP datagrams sent.
+    pub udp_datagrams_sent: u64,
+    /// Bytes in them.
+    pub udp_bytes_sent: u64,
+}
+
+/// Stateless answers kept at most; more are dropped, since the peers will ask again.
+const MAX_ANSWERS: usize = 64;
+
+impl Endpoint {
+    /// An endpoint that takes connections, and can make them too.
+    ///
+    /// The ALPN protocol `h3` is set on `tls`, and 0-RTT turned off: sessions are not to be replayed.
+    ///
+    /// # Errors
+    ///
+    /// When `tls` cannot be used for QUIC (TLS 1.3 with AES-128-GCM is needed) or a value of `config` is out of range.
+    pub fn server(config: Config, tls: rustls::ServerConfig) -> Result<Self, ConfigError> {
+        let server = settings::server(&config, tls)?;
+        Self::new(config, Some(server))
+    }
+
+    /// An endpoint that only makes connections.
+    ///
+    /// # Errors
+    ///
+    /// When a value of `config` is out of range.
+    pub fn client(config: Config) -> Result<Self, ConfigError> {
+        Self::new(config, None)
+    }
+
+    fn new(config: Config, server: Option<Arc<quinn::ServerConfig>>) -> Result<Self, ConfigError> {
+        // Checked once here, so that making a connection cannot fail for it later.
+        settings::transport(&config)?;
+        let allow_discovery = config.max_mtu > 0;
+        let is_server = server.is_some();
+        Ok(Self {
+            quic: quinn::Endpoint::new(settings::endpoint(&config), server, allow_discovery, None),
+            config: Arc::new(config),
+            table: Table::default(),
+            answers: std::collections::VecDeque::new(),
+            scratch: Vec::new(),
+            now: None,
+            is_server,
+            closing: false,
+            stats: EndpointStats::default(),
+        })
+    }
+
+    /// Replaces certificate and key for connections that come from now on.
+    ///
+    /// # Errors
+    ///
+    /// When `tls` cannot be used for QUIC; the old configuration stays.
+    pub fn set_server_tls(&mut self, tls: rustls::ServerConfig) -> Result<(), ConfigError> {
+        let server = settings::server(&self.config, tls)?;
+        if self.is_server {
+            self.quic.set_server_config(Some(server));
+        }
+        Ok(())
+    }
+
+    // Inputs.
+
+    /// Takes one UDP datagram.
+    pub fn handle_receive(&mut self, now: Instant, datagram: Receive) {
+        let now = self.advance(now);
+        self.stats.udp_datagrams_received += 1;
+        self.stats.udp_bytes_received += datagram.data.len() as u64;
+        let Receive { remote, local_ip, ecn, data } = datagram;
+        self.scratch.clear();
+        match self.quic.handle(now, remote, local_ip, quic::ecn(ecn), data, &mut self.scratch) {
+            None => {}
+            Some(quinn::DatagramEvent::ConnectionEvent(handle, event)) => {
+                if let Some(id) = self.table.by_handle(handle) {
+                    self.with(id, |connection| connection.quic().inner().handle_event(event));
+                }
+            }
+            Some(quinn::DatagramEvent::NewConnection(incoming)) => self.incoming(now, incoming),
+            Some(quinn::DatagramEvent::Response(transmit)) => self.answer(transmit),
+        }
+    }
+
+    /// Lets deadlines that have passed take effect; calling it early or late is harmless.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let now = self.advance(now);
+        while let Some(id) = self.table.pop_due(now) {
+            self.with(id, |connection| connection.handle_timeout(now));
+        }
+    }
+
+    // Outputs.
+
+    /// Fills `buf` (which must be empty) with one or more UDP datagrams of the same destination and size, at most
+    /// `max_segments` of them. Call until it returns `None`.
+    pub fn poll_transmit(&mut self, now: Instant, max_segments: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
+        let now = self.advance(now);
+        if let Some((transmit, bytes)) = self.answers.pop_front() {
+            buf.extend_from_slice(&bytes);
+            return Some(self.sent(transmit));
+        }
+        while let Some(id) = self.table.next_ready() {
+            let Some(connection) = self.table.get_mut(id) else { continue };
+            connection.settle(now);
+            let transmit = connection.quic().poll_transmit(now, max_segments, buf);
+            // Sending can make events, see contract C3.
+            connection.settle(now);
+            self.route_endpoint_events(id);
+            self.table.note_events(id);
+            if let Some(transmit) = transmit {
+                self.table.again(id);
+                return Some(self.sent(transmit));
+            }
+            self.rest(id);
+        }
+        None
+    }
+
+    /// The next event. An event of a connection may come after the connection was closed by a command.
+    pub fn poll_event(&mut self) -> Option<(ConnectionId, Event)> {
+        while let Some(id) = self.table.next_unsettled() {
+            if let (Some(connection), Some(now)) = (self.table.get_mut(id), self.now) {
+                connection.settle(now);
+            }
+            self.table.note_events(id);
+        }
+        while let Some(id) = self.table.next_with_events() {
+            if let Some(event) = self.table.get_mut(id).and_then(Connection::poll_event) {
+                if matches!(event, Event::ConnectionLost { .. }) {
+                    self.table.hide(id);
+                }
+                return Some((id, event));
+            }
+            self.table.no_events(id);
+            self.remove_if_over(id);
+        }
+        None
+    }
+
+    /// When to call again even if nothing arrives; already due while any output may be pending (contract C3).
+    pub fn poll_timeout(&mut self) -> Option<Instant> {
+        if !self.answers.is_empty() || self.table.is_busy() {
+            return self.now;
+        }
+        self.table.next_deadline()
+    }
+
+    // Commands.
+
+    /// Begins a connection to a server; [`Event::Connected`] or [`Event::ConnectionLost`] follows.
+    ///
+    /// `server_name` is the host of the URL, a DNS name or an IP address without brackets; the ALPN protocol `h3` is set
+    /// on `tls`.
+    ///
+    /// # Errors
+    ///
+    /// Mistakes of the caller and exhausted limits; what the network does is an event.
+    pub fn connect(
+        &mut self,
+        now: Instant,
+        remote: SocketAddr,
+        server_name: &str,
+        tls: rustls::ClientConfig,
+    ) -> Result<ConnectionId, ConnectError> {
+        let now = self.advance(now);
+        if self.closing {
+            return Err(ConnectError::Closing);
+        }
+        if self.table.len() >= self.config.max_connections {
+            return Err(ConnectError::TooMany);
+        }
+        let client = settings::client(&self.config, tls)?;
+        let (handle, connection) =
+            self.quic.connect(now, client, remote, server_name).map_err(|error| match error {
+                quinn::ConnectError::InvalidServerName(name) => ConnectError::InvalidServerName(name),
+                quinn::ConnectError::InvalidRemoteAddress(address) => ConnectError::InvalidAddress(address),
+                quinn::ConnectError::CidsExhausted => ConnectError::TooMany,
+                _ => ConnectError::Closing,
+            })?;
+        Ok(self.insert(now, handle, connection))
+    }
+
+    /// A connection, until its [`Event::ConnectionLost`] was polled.
+    pub fn connection(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        if self.table.is_hidden(id) {
+            return None;
+        }
+        // Whatever the caller does with it may have something to send.
+        self.table.touch(id);
+        self.table.get_mut(id)
+    }
+
+    /// Refuses new connections and sessions, and asks the open sessions to wind down.
+    pub fn drain(&mut self, now: Instant) {
+        self.advance(now);
+        self.closing = true;
+        for id in self.table.ids() {
+            self.with(id, Connection::drain);
+        }
+    }
+
+    /// Closes every connection at once.
+    pub fn close(&mut self, now: Instant, code: ErrorCode, reason: &str) {
+        self.advance(now);
+        self.closing = true;
+        for id in self.table.ids() {
+            self.with(id, |connection| connection.close(code, reason));
+        }
+    }
+
+    /// Whether no connection is left, not even one whose last packets are being waited for.
+    pub fn is_drained(&self) -> bool {
+        self.table.len() == 0
+    }
+
+    /// Figures since the endpoint was made.
+    pub fn stats(&self) -> EndpointStats {
+        EndpointStats { connections_open: self.table.len() as u64, ..self.stats }
+    }
+
+    // Inside.
+
+    fn advance(&mut self, now: Instant) -> Instant {
+        let newest = self.now.map_or(now, |newest| newest.max(now));
+        self.now = Some(newest);
+        newest
+    }
+
+    /// A client's first packet: a connection, a Retry, or nothing.
+    fn incoming(&mut self, now: Instant, incoming: quinn::Incoming) {
+        let handshakes = self.table.handshakes();
+        if self.closing || self.table.len() >= self.config.max_connections {
+            self.stats.connections_refused += 1;
+            self.scratch.clear();
+            let transmit = self.quic.refuse(incoming, &mut self.scratch);
+            return self.answer(transmit);
+        }
+        if handshakes >= self.config.max_handshakes {
+            self.stats.connections_refused += 1;
+            return self.quic.ignore(incoming);
+        }
+        self.scratch.clear();
+        if handshakes >= self.config.retry_above && !incoming.remote_address_validated() && incoming.may_retry() {
+            if let Ok(transmit) = self.quic.retry(incoming, &mut self.scratch) {
+                self.answer(transmit);
+            }
+            return;
+        }
+        match self.quic.accept(incoming, now, &mut self.scratch, None) {
+            Ok((handle, connection)) => {
+                self.insert(now, handle, connection);
+            }
+            Err(error) => {
+                self.stats.connections_refused += 1;
+                if let Some(transmit) = error.response {
+                    self.answer(transmit);
+                }
+            }
+        }
+    }
+
+    fn insert(&mut self, now: Instant, handle: quinn::ConnectionHandle, connection: quinn::Connection) -> ConnectionId {
+        self.stats.connections_accepted += 1;
+        let connection = Connection::new(Quic::new(connection), Arc::clone(&self.config), now);
+        let id = self.table.insert(handle, connection);
+        self.table.touch(id);
+        id
+    }
+
+    /// Lets something happen to a connection, which then has to be looked at.
+    fn with<T>(&mut self, id: ConnectionId, change: impl FnOnce(&mut Connection) -> T) -> Option<T> {
+        let result = self.table.get_mut(id).map(change);
+        self.table.touch(id);
+        result
+    }
+
+    /// The connection has nothing to send now: note when it wants to be called again.
+    fn rest(&mut self, id: ConnectionId) {
+        self.table.rest(id);
+        if let Some(connection) = self.table.get_mut(id) {
+            let counters = std::mem::take(&mut connection.counters);
+            self.stats.add(counters);
+        }
+        self.remove_if_over(id);
+    }
+
+    /// Carries messages between quinn's two halves.
+    fn route_endpoint_events(&mut self, id: ConnectionId) {
+        let Some(handle) = self.table.handle(id) else { return };
+        while let Some(event) = self.table.get_mut(id).and_then(|c| c.quic().inner().poll_endpoint_events()) {
+            if event.is_drained() {
+                self.table.set_drained(id);
+            }
+            if let Some(event) = self.quic.handle_event(handle, event)
+                && let Some(connection) = self.table.get_mut(id)
+            {
+                connection.quic().inner().handle_event(event);
+                self.table.touch(id);
+            }
+        }
+    }
+
+    fn remove_if_over(&mut self, id: ConnectionId) {
+        let over = self.table.is_drained(id) && self.table.get_mut(id).is_none_or(|c| !c.has_events());
+        if over {
+            self.table.remove(id);
+        }
+    }
+
+    fn answer(&mut self, transmit: quinn::Transmit) {
+        if self.answers.len() < MAX_ANSWERS {
+            let bytes = self.scratch.get(..transmit.size).unwrap_or_default().to_vec();
+            self.answers.push_back((quic::transmit(transmit), bytes));
+        }
+    }
+
+    fn sent(&mut self, transmit: Transmit) -> Transmit {
+        let segment = transmit.segment_size.unwrap_or(transmit.size).max(1);
+        self.stats.udp_datagrams_sent += transmit.size.div_ceil(segment) as u64;
+        self.stats.udp_bytes_sent += transmit.size as u64;
+        transmit
+    }
+}
+
+impl EndpointStats {
+    fn add(&mut self, counters: crate::connection::Counters) {
+        self.connections_lost += counters.lost;
+        self.sessions_accepted += counters.sessions_accepted;
+        self.sessions_open = (self.sessions_open + counters.sessions_accepted).saturating_sub(counters.sessions_ended);
+        self.sessions_refused += counters.sessions_refused;
+        self.streams_opened += counters.streams_opened;
+        self.streams_opened_by_peer += counters.streams_opened_by_peer;
+        self.datagrams_received += counters.datagrams_received;
+        self.datagrams_sent += counters.datagrams_sent;
+        self.datagrams_dropped += counters.datagrams_dropped;
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("connections", &self.table.len())
+            .field("closing", &self.closing)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,79 @@
+//! Our configuration in quinn's words.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn_proto as quinn;
+use quinn_proto::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+
+use crate::{Config, ConfigError, ConnectError};
+
+/// The one ALPN protocol of HTTP/3 (RFC 9114, section 3.1).
+const ALPN: &[u8] = b"h3";
+
+/// Bytes buffered for one attempt that has not been accepted, and for all of them.
+const INCOMING_BUFFER: u64 = 64 * 1024;
+const INCOMING_BUFFER_TOTAL: u64 = 16 * 1024 * 1024;
+
+pub(super) fn endpoint(config: &Config) -> Arc<quinn::EndpointConfig> {
+    let mut endpoint = quinn::EndpointConfig::default();
+    endpoint.rng_seed(config.random_seed);
+    Arc::new(endpoint)
+}
+
+pub(super) fn server(config: &Config, mut tls: rustls::ServerConfig) -> Result<Arc<quinn::ServerConfig>, ConfigError> {
+    tls.alpn_protocols = vec![ALPN.to_vec()];
+    tls.max_early_data_size = 0;
+    let crypto = QuicServerConfig::try_from(tls)
+        .map_err(|error| ConfigError(format!("the TLS configuration cannot be used for QUIC: {error}")))?;
+    let mut server = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    server
+        .transport_config(Arc::new(transport(config)?))
+        .max_incoming(config.max_handshakes)
+        .incoming_buffer_size(INCOMING_BUFFER)
+        .incoming_buffer_size_total(INCOMING_BUFFER_TOTAL);
+    Ok(Arc::new(server))
+}
+
+pub(super) fn client(config: &Config, mut tls: rustls::ClientConfig) -> Result<quinn::ClientConfig, ConnectError> {
+    tls.alpn_protocols = vec![ALPN.to_vec()];
+    tls.enable_early_data = false;
+    let crypto = QuicClientConfig::try_from(tls).map_err(|error| ConnectError::Tls(error.to_string()))?;
+    let mut client = quinn::ClientConfig::new(Arc::new(crypto));
+    let transport = transport(config).map_err(|error| ConnectError::Tls(error.to_string()))?;
+    client.transport_config(Arc::new(transport));
+    Ok(client)
+}
+
+pub(super) fn transport(config: &Config) -> Result<quinn::TransportConfig, ConfigError> {
+    if config.initial_mtu < 1_200 {
+        return Err(ConfigError("initial_mtu is below the 1200 bytes that QUIC needs; leave it at 1200".into()));
+    }
+    let mut transport = quinn::TransportConfig::default();
+    let idle = quinn::IdleTimeout::try_from(config.idle_timeout)
+        .map_err(|_| ConfigError("idle_timeout is longer than QUIC can say; use zero for never".into()))?;
+    let discovery = (config.max_mtu > 0).then(|| {
+        let mut discovery = quinn::MtuDiscoveryConfig::default();
+        discovery.upper_bound(config.max_mtu.max(config.initial_mtu));
+        discovery
+    });
+    transport
+        .max_concurrent_bidi_streams(config.max_bidi_streams.into())
+        .max_concurrent_uni_streams(config.max_uni_streams.into())
+        .stream_receive_window(config.stream_window.into())
+        .receive_window(config.connection_window_before_session.into())
+        .send_window(config.send_window.into())
+        .datagram_receive_buffer_size(Some(DATAGRAM_RECEIVE_BUFFER))
+        .datagram_send_buffer_size(config.datagram_send_buffer)
+        .max_idle_timeout((config.idle_timeout > Duration::ZERO).then_some(idle))
+        .keep_alive_interval((config.keep_alive_interval > Duration::ZERO).then_some(config.keep_alive_interval))
+        .initial_mtu(config.initial_mtu)
+        .mtu_discovery_config(discovery)
+        // The spin bit shows observers the round-trip time and serves nobody here.
+        .allow_spin(false);
+    Ok(transport)
+}
+
+/// What quinn keeps of datagrams between an input and the next look at them, which is at once. The number is also the
+/// largest DATAGRAM frame we announce, and 65535 is what others announce.
+const DATAGRAM_RECEIVE_BUFFER: usize = 65_535;

@@ -1,0 +1,215 @@
+//! The connections of an endpoint, and which of them have to be looked at.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use quinn_proto::ConnectionHandle;
+use slab::Slab;
+
+use crate::deadlines::Deadlines;
+use crate::{Connection, ConnectionId};
+
+/// Connections with their queues; nothing here walks all of them, except what the name says.
+#[derive(Default)]
+pub(super) struct Table {
+    slots: Slab<Slot>,
+    by_handle: rustc_hash::FxHashMap<ConnectionHandle, ConnectionId>,
+    /// Those that may have something to send, and have not been settled since.
+    ready: VecDeque<ConnectionId>,
+    /// Those on which something happened that may have made events.
+    unsettled: VecDeque<ConnectionId>,
+    with_events: VecDeque<ConnectionId>,
+    deadlines: Deadlines<ConnectionId>,
+    generation: u64,
+    handshakes: usize,
+}
+
+struct Slot {
+    connection: Connection,
+    handle: ConnectionHandle,
+    generation: u64,
+    ready: bool,
+    unsettled: bool,
+    has_events: bool,
+    /// Its ConnectionLost was polled: the application is done with it.
+    hidden: bool,
+    drained: bool,
+    handshaking: bool,
+}
+
+impl Default for Deadlines<ConnectionId> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Table {
+    pub(super) fn insert(&mut self, handle: ConnectionHandle, connection: Connection) -> ConnectionId {
+        self.generation += 1;
+        self.handshakes += 1;
+        let index = self.slots.insert(Slot {
+            connection,
+            handle,
+            generation: self.generation,
+            ready: false,
+            unsettled: false,
+            has_events: false,
+            hidden: false,
+            drained: false,
+            handshaking: true,
+        });
+        let id = ConnectionId { index: index as u32, generation: self.generation };
+        self.by_handle.insert(handle, id);
+        id
+    }
+
+    pub(super) fn remove(&mut self, id: ConnectionId) {
+        if self.slot(id).is_none() {
+            return;
+        }
+        let slot = self.slots.remove(id.index as usize);
+        self.handshakes -= usize::from(slot.handshaking);
+        self.by_handle.remove(&slot.handle);
+        self.deadlines.set(id, None);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(super) fn handshakes(&self) -> usize {
+        self.handshakes
+    }
+
+    pub(super) fn ids(&self) -> Vec<ConnectionId> {
+        let id = |(index, slot): (usize, &Slot)| ConnectionId { index: index as u32, generation: slot.generation };
+        self.slots.iter().map(id).collect()
+    }
+
+    pub(super) fn by_handle(&self, handle: ConnectionHandle) -> Option<ConnectionId> {
+        self.by_handle.get(&handle).copied()
+    }
+
+    pub(super) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.slot(id).map(|slot| &mut slot.connection)
+    }
+
+    pub(super) fn handle(&mut self, id: ConnectionId) -> Option<ConnectionHandle> {
+        self.slot(id).map(|slot| slot.handle)
+    }
+
+    /// Something happened on the connection: it must be settled and asked for transmits.
+    pub(super) fn touch(&mut self, id: ConnectionId) {
+        let Some(slot) = self.slot(id) else { return };
+        let ready = std::mem::replace(&mut slot.ready, true);
+        let unsettled = std::mem::replace(&mut slot.unsettled, true);
+        if !ready {
+            self.ready.push_back(id);
+        }
+        if !unsettled {
+            self.unsettled.push_back(id);
+        }
+    }
+
+    /// The connection to ask for transmits next; they take turns.
+    pub(super) fn next_ready(&mut self) -> Option<ConnectionId> {
+        loop {
+            let id = self.ready.pop_front()?;
+            if let Some(slot) = self.slot(id) {
+                slot.ready = false;
+                return Some(id);
+            }
+        }
+    }
+
+    /// The connection may have more to send, after the others had their turn.
+    pub(super) fn again(&mut self, id: ConnectionId) {
+        let Some(slot) = self.slot(id) else { return };
+        if !std::mem::replace(&mut slot.ready, true) {
+            self.ready.push_back(id);
+        }
+    }
+
+    /// The connection has nothing to send: its next deadline counts.
+    pub(super) fn rest(&mut self, id: ConnectionId) {
+        let Some(slot) = self.slot(id) else { return };
+        let deadline = slot.connection.poll_timeout();
+        let handshaking = slot.connection.quic().is_handshaking() && !slot.connection.quic().is_closed();
+        let was_handshaking = std::mem::replace(&mut slot.handshaking, handshaking);
+        self.handshakes -= usize::from(was_handshaking && !handshaking);
+        self.deadlines.set(id, deadline);
+    }
+
+    pub(super) fn next_unsettled(&mut self) -> Option<ConnectionId> {
+        loop {
+            let id = self.unsettled.pop_front()?;
+            if let Some(slot) = self.slot(id) {
+                slot.unsettled = false;
+                return Some(id);
+            }
+        }
+    }
+
+    pub(super) fn note_events(&mut self, id: ConnectionId) {
+        let Some(slot) = self.slot(id) else { return };
+        if slot.connection.has_events() && !std::mem::replace(&mut slot.has_events, true) {
+            self.with_events.push_back(id);
+        }
+    }
+
+    /// The connection whose events are taken next, until it has no more.
+    pub(super) fn next_with_events(&mut self) -> Option<ConnectionId> {
+        while let Some(id) = self.with_events.front().copied() {
+            if self.slot(id).is_some() {
+                return Some(id);
+            }
+            self.with_events.pop_front();
+        }
+        None
+    }
+
+    pub(super) fn no_events(&mut self, id: ConnectionId) {
+        if self.with_events.front() == Some(&id) {
+            self.with_events.pop_front();
+        }
+        if let Some(slot) = self.slot(id) {
+            slot.has_events = false;
+        }
+    }
+
+    pub(super) fn hide(&mut self, id: ConnectionId) {
+        if let Some(slot) = self.slot(id) {
+            slot.hidden = true;
+        }
+    }
+
+    pub(super) fn is_hidden(&mut self, id: ConnectionId) -> bool {
+        self.slot(id).is_some_and(|slot| slot.hidden)
+    }
+
+    pub(super) fn set_drained(&mut self, id: ConnectionId) {
+        if let Some(slot) = self.slot(id) {
+            slot.drained = true;
+        }
+    }
+
+    pub(super) fn is_drained(&mut self, id: ConnectionId) -> bool {
+        self.slot(id).is_some_and(|slot| slot.drained)
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        !(self.ready.is_empty() && self.unsettled.is_empty() && self.with_events.is_empty())
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.next()
+    }
+
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<ConnectionId> {
+        self.deadlines.pop_due(now)
+    }
+
+    fn slot(&mut self, id: ConnectionId) -> Option<&mut Slot> {
+        self.slots.get_mut(id.index as usize).filter(|slot| slot.generation == id.generation)
+    }
+}

@@ -1,0 +1,82 @@
+//! What an application may want to look at.
+
+use crate::{ConnectionError, Direction, SessionEnd, SessionId, StreamId};
+
+/// Something happened on a connection; come and pull what you need.
+///
+/// Events are hints (contract C5): they carry no stream or datagram bytes, at most one of a kind is pending per stream
+/// and session, and a spurious one does no harm. The three *Ended*, *Refused* and *Lost* events are facts, sent once.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The QUIC handshake is done and the peer's SETTINGS are here.
+    Connected,
+    /// A client asks for a session: look at [`Connection::request`](crate::Connection::request) and answer.
+    SessionRequested {
+        /// The session asked for.
+        session: SessionId,
+    },
+    /// The server accepted our request for a session.
+    SessionEstablished {
+        /// The session, usable now.
+        session: SessionId,
+    },
+    /// The server refused our request; the session is gone.
+    SessionRefused {
+        /// The session asked for.
+        session: SessionId,
+        /// Status and header fields of the refusal.
+        response: Box<crate::Response>,
+    },
+    /// The peer asks to wind the session down; nothing is closed by it.
+    SessionDraining {
+        /// The session to end soon.
+        session: SessionId,
+    },
+    /// The session is over, with all its streams; also sent for a request whose client went away before the answer.
+    SessionEnded {
+        /// The session that ended.
+        session: SessionId,
+        /// Why.
+        end: SessionEnd,
+    },
+    /// The peer opened a stream: see [`Session::accept`](crate::Session::accept).
+    StreamOpened {
+        /// The session it belongs to.
+        session: SessionId,
+        /// Which kind.
+        direction: Direction,
+    },
+    /// A stream probably has data, its end or a reset to read.
+    StreamReadable {
+        /// The stream.
+        stream: StreamId,
+    },
+    /// A stream that was blocked can probably be written, or the peer stopped it.
+    StreamWritable {
+        /// The stream.
+        stream: StreamId,
+    },
+    /// Everything written on a finished stream, and its end, has arrived at the peer; or the peer stopped it.
+    StreamFinished {
+        /// The stream.
+        stream: StreamId,
+    },
+    /// Streams of this kind can be opened again.
+    StreamsAvailable {
+        /// Which kind.
+        direction: Direction,
+    },
+    /// The session has datagrams to read.
+    DatagramReceived {
+        /// The session.
+        session: SessionId,
+    },
+    /// Datagrams can be sent again after [`SendDatagramError::Blocked`](crate::SendDatagramError::Blocked).
+    DatagramsUnblocked,
+    /// The connection is over; every session on it has been told before.
+    ConnectionLost {
+        /// Why.
+        error: ConnectionError,
+    },
+}

@@ -1,0 +1,155 @@
+//! The drafts: what each side announces, what a CONNECT says, and what follows from both. Nothing else knows them.
+
+use crate::wire::settings::Settings;
+use crate::{Config, Dialect, Role};
+
+/// What the QUIC layer below can keep; what is advertised follows from it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Transport {
+    /// RESET_STREAM_AT, which drafts 13 and 14 need so much that advertising them without it loses Safari.
+    pub(crate) reset_stream_at: bool,
+}
+
+/// The upgrade token of drafts 15 and newer.
+const TOKEN: &str = "webtransport-h3";
+/// The upgrade token of all drafts before.
+const TOKEN_UNTIL_14: &str = "webtransport";
+/// Request header by which draft-02 clients ask for that draft.
+const DRAFT02_REQUEST: &str = "sec-webtransport-http3-draft02";
+/// Response header by which a server confirms it.
+const DRAFT02_RESPONSE: &str = "sec-webtransport-http3-draft";
+
+/// The SETTINGS we send.
+///
+/// A server offers every dialect at once: each browser picks its own. The settings of drafts 13 and 14 are left out
+/// unless RESET_STREAM_AT is there: Safari takes that path when it sees them and fails, while it accepts draft 07.
+pub(crate) fn settings(role: Role, transport: Transport, config: &Config) -> Settings {
+    let sessions = config.max_sessions as u64;
+    Settings {
+        max_field_section_size: Some(config.max_field_section_size as u64),
+        // A promise only a server can keep, RFC 9220, section 3.
+        enable_connect_protocol: role == Role::Server,
+        h3_datagram: true,
+        h3_datagram_draft04: true,
+        enable_webtransport_draft02: true,
+        max_sessions_draft07: sessions.max(1),
+        max_sessions_draft13: if transport.reset_stream_at { sessions.max(1) } else { 0 },
+        wt_enabled_draft15: true,
+        ..Settings::default()
+    }
+}
+
+/// The newest dialect both sides announced.
+pub(crate) fn negotiated(peer: &Settings) -> Option<Dialect> {
+    if peer.wt_enabled_draft15 {
+        Some(Dialect::Draft15)
+    } else if peer.max_sessions_draft07 > 0 || peer.max_sessions_draft13 > 0 {
+        Some(Dialect::Draft07)
+    } else if peer.enable_webtransport_draft02 {
+        Some(Dialect::Draft02)
+    } else {
+        None
+    }
+}
+
+/// Why a CONNECT with this token cannot be served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unserved {
+    /// 501: the token means nothing here, or its draft was not announced by the client.
+    NotImplemented,
+    /// The client's SETTINGS lack what its draft requires: the request is malformed.
+    Malformed,
+}
+
+/// The dialect of one CONNECT, from its token and what the client announced.
+pub(crate) fn of_request(token: &str, peer: &Settings, peer_takes_datagrams: bool) -> Result<Dialect, Unserved> {
+    let dialect = match token {
+        TOKEN if peer.wt_enabled_draft15 => Dialect::Draft15,
+        TOKEN_UNTIL_14 if peer.max_sessions_draft07 > 0 || peer.max_sessions_draft13 > 0 => Dialect::Draft07,
+        TOKEN_UNTIL_14 if peer.enable_webtransport_draft02 => Dialect::Draft02,
+        _ => return Err(Unserved::NotImplemented),
+    };
+    // draft-16, section 3.1: settings and transport parameters together. Draft 02 knew the older datagram setting.
+    let datagram_setting = peer.h3_datagram || (dialect == Dialect::Draft02 && peer.h3_datagram_draft04);
+    if datagram_setting && peer_takes_datagrams { Ok(dialect) } else { Err(Unserved::Malformed) }
+}
+
+/// Which dialect a client's CONNECT uses with this server; `None` when the server cannot serve WebTransport.
+pub(crate) fn for_request(peer: &Settings, peer_takes_datagrams: bool) -> Option<Dialect> {
+    let dialect = negotiated(peer)?;
+    let datagram_setting = peer.h3_datagram || peer.h3_datagram_draft04;
+    // Servers of draft 02 did not have to say that they take extended CONNECT.
+    let connect = peer.enable_connect_protocol || dialect == Dialect::Draft02;
+    (datagram_setting && connect && peer_takes_datagrams).then_some(dialect)
+}
+
+/// The upgrade token of a dialect.
+pub(crate) fn token(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Draft02 | Dialect::Draft07 => TOKEN_UNTIL_14,
+        Dialect::Draft15 => TOKEN,
+    }
+}
+
+/// A header that a request of this dialect carries.
+pub(crate) fn request_header(dialect: Dialect) -> Option<(&'static str, &'static str)> {
+    (dialect == Dialect::Draft02).then_some((DRAFT02_REQUEST, "1"))
+}
+
+/// A header that the answer carries when the request asked for draft 02 by name.
+pub(crate) fn response_header(headers: &http::HeaderMap) -> Option<(&'static str, &'static str)> {
+    headers.contains_key(DRAFT02_REQUEST).then_some((DRAFT02_RESPONSE, "draft02"))
+}
+
+/// How many sessions a client of this dialect may have at once.
+pub(crate) fn max_sessions(dialect: Dialect, configured: usize) -> usize {
+    match dialect {
+        Dialect::Draft02 | Dialect::Draft07 => configured,
+        // Section 5.1: more than one needs session flow control, which is off.
+        Dialect::Draft15 => configured.min(1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offer(change: impl FnOnce(&mut Settings)) -> Settings {
+        let mut settings = Settings { h3_datagram: true, ..Settings::default() };
+        change(&mut settings);
+        settings
+    }
+
+    #[test]
+    fn drafts_13_and_14_are_offered_only_with_reset_stream_at() {
+        let config = Config::default();
+        let without = settings(Role::Server, Transport { reset_stream_at: false }, &config);
+        assert_eq!(without.max_sessions_draft13, 0);
+        assert!(without.enable_webtransport_draft02 && without.wt_enabled_draft15 && without.max_sessions_draft07 == 1);
+        let with = settings(Role::Server, Transport { reset_stream_at: true }, &config);
+        assert_eq!(with.max_sessions_draft13, 1);
+    }
+
+    #[test]
+    fn token_and_settings_decide_together() {
+        let draft02 = offer(|s| s.enable_webtransport_draft02 = true);
+        let draft15 = offer(|s| s.wt_enabled_draft15 = true);
+        let safari = offer(|s| s.max_sessions_draft13 = 1);
+        assert_eq!(of_request("webtransport", &draft02, true), Ok(Dialect::Draft02));
+        assert_eq!(of_request("webtransport", &safari, true), Ok(Dialect::Draft07));
+        assert_eq!(of_request("webtransport-h3", &draft15, true), Ok(Dialect::Draft15));
+        assert_eq!(of_request("webtransport", &draft15, true), Err(Unserved::NotImplemented));
+        assert_eq!(of_request("webtransport-h3", &draft02, true), Err(Unserved::NotImplemented));
+        assert_eq!(of_request("websocket", &draft02, true), Err(Unserved::NotImplemented));
+    }
+
+    #[test]
+    fn a_client_without_datagrams_is_malformed() {
+        let mut peer = offer(|s| s.enable_webtransport_draft02 = true);
+        assert_eq!(of_request("webtransport", &peer, false), Err(Unserved::Malformed));
+        peer.h3_datagram = false;
+        assert_eq!(of_request("webtransport", &peer, true), Err(Unserved::Malformed));
+        peer.h3_datagram_draft04 = true;
+        assert_eq!(of_request("webtransport", &peer, true), Ok(Dialect::Draft02));
+    }
+}

@@ -1,0 +1,96 @@
+//! Streams and datagrams that arrived before their session: held within fixed bounds and for a fixed time
+//! (draft-ietf-webtrans-http3-16, section 4.6).
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::{SessionId, StreamId};
+
+/// What one connection holds.
+#[derive(Debug)]
+pub(crate) struct Early {
+    streams: VecDeque<(SessionId, Instant, StreamId)>,
+    datagrams: VecDeque<(SessionId, Instant, Bytes)>,
+    max_streams: usize,
+    max_datagrams: usize,
+}
+
+impl Early {
+    pub(crate) fn new(max_streams: usize, max_datagrams: usize) -> Self {
+        Self { streams: VecDeque::new(), datagrams: VecDeque::new(), max_streams, max_datagrams }
+    }
+
+    /// Holds a stream until `deadline`; false when there is no room for it.
+    pub(crate) fn hold_stream(&mut self, session: SessionId, deadline: Instant, stream: StreamId) -> bool {
+        let room = self.streams.len() < self.max_streams;
+        if room {
+            self.streams.push_back((session, deadline, stream));
+        }
+        room
+    }
+
+    /// Holds a datagram until `deadline`; false when there is no room for it.
+    pub(crate) fn hold_datagram(&mut self, session: SessionId, deadline: Instant, datagram: Bytes) -> bool {
+        let room = self.datagrams.len() < self.max_datagrams;
+        if room {
+            self.datagrams.push_back((session, deadline, datagram));
+        }
+        room
+    }
+
+    /// Takes out what was held for a session, in order of arrival.
+    pub(crate) fn take(&mut self, session: SessionId) -> (Vec<StreamId>, Vec<Bytes>) {
+        let mut streams = Vec::new();
+        self.streams.retain(|(of, _, stream)| {
+            let keep = *of != session;
+            if !keep {
+                streams.push(*stream);
+            }
+            keep
+        });
+        let mut datagrams = Vec::new();
+        self.datagrams.retain(|(of, _, datagram)| {
+            let keep = *of != session;
+            if !keep {
+                datagrams.push(datagram.clone());
+            }
+            keep
+        });
+        (streams, datagrams)
+    }
+
+    /// Forgets a stream that ended while it was held.
+    pub(crate) fn forget(&mut self, stream: StreamId) {
+        self.streams.retain(|(_, _, held)| *held != stream);
+    }
+
+    /// The session was asked for: what is held for it waits for the answer.
+    pub(crate) fn extend(&mut self, session: SessionId, until: Instant) {
+        self.streams.iter_mut().filter(|(of, ..)| *of == session).for_each(|(_, deadline, _)| *deadline = until);
+        self.datagrams.iter_mut().filter(|(of, ..)| *of == session).for_each(|(_, deadline, _)| *deadline = until);
+    }
+
+    /// Takes out the streams whose time is over and drops such datagrams; returns the streams and how many datagrams.
+    pub(crate) fn expire(&mut self, now: Instant) -> (Vec<StreamId>, u64) {
+        let mut expired = Vec::new();
+        self.streams.retain(|(_, deadline, stream)| {
+            let keep = *deadline > now;
+            if !keep {
+                expired.push(*stream);
+            }
+            keep
+        });
+        let before = self.datagrams.len();
+        self.datagrams.retain(|(_, deadline, _)| *deadline > now);
+        (expired, (before - self.datagrams.len()) as u64)
+    }
+
+    /// When the next thing held has to go.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let streams = self.streams.iter().map(|(_, deadline, _)| *deadline);
+        let datagrams = self.datagrams.iter().map(|(_, deadline, _)| *deadline);
+        streams.chain(datagrams).min()
+    }
+}

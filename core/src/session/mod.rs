@@ -1,0 +1,156 @@
+//! One WebTransport session: its state, its queues, and the capsules on its CONNECT stream.
+
+pub(crate) mod datagrams;
+pub(crate) mod early;
+pub(crate) mod registry;
+pub(crate) mod transition;
+
+use std::collections::{BTreeSet, VecDeque};
+
+use bytes::Bytes;
+
+use crate::wire::capsule::{Capsule, CapsuleDecoder};
+use crate::{Direction, ErrorCode, Request, Response, SessionId, StreamId};
+use datagrams::DatagramQueue;
+use transition::{Effect, Input, State, step};
+
+/// A session as its connection keeps it.
+#[derive(Debug)]
+pub(crate) struct SessionState {
+    pub(crate) id: SessionId,
+    pub(crate) state: State,
+    pub(crate) request: Request,
+    pub(crate) response: Option<Response>,
+    /// Every stream of the session that is not over, in order of ids.
+    pub(crate) streams: BTreeSet<StreamId>,
+    pub(crate) datagrams: DatagramQueue,
+    /// Whether it has ever been open.
+    pub(crate) was_open: bool,
+    /// Streams of ours that are finished but not yet acknowledged.
+    pub(crate) unacknowledged: usize,
+    incoming_bidi: VecDeque<StreamId>,
+    incoming_uni: VecDeque<StreamId>,
+    capsules: CapsuleDecoder,
+}
+
+/// What the capsules of one read amount to.
+#[derive(Debug, Default)]
+pub(crate) struct CapsuleOutcome {
+    pub(crate) inputs: Vec<Input>,
+    pub(crate) glitches: u32,
+}
+
+impl SessionState {
+    pub(crate) fn new(id: SessionId, request: Request) -> Self {
+        Self {
+            id,
+            state: State::Requested,
+            request,
+            response: None,
+            streams: BTreeSet::new(),
+            datagrams: DatagramQueue::default(),
+            was_open: false,
+            unacknowledged: 0,
+            incoming_bidi: VecDeque::new(),
+            incoming_uni: VecDeque::new(),
+            capsules: CapsuleDecoder::default(),
+        }
+    }
+
+    /// Whether the application still has to do with it.
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.state, State::Requested | State::Open { .. })
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.state, State::Open { .. })
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.state == State::Over
+    }
+
+    /// Lets something happen; see [`transition`].
+    pub(crate) fn apply(&mut self, input: Input) -> Vec<Effect> {
+        let state = std::mem::replace(&mut self.state, State::Over);
+        let (state, effects) = step(state, input);
+        self.state = state;
+        self.was_open |= self.is_open();
+        effects
+    }
+
+    /// A stream of the peer, to be accepted by the application.
+    pub(crate) fn push_incoming(&mut self, stream: StreamId) {
+        self.streams.insert(stream);
+        self.incoming(stream.direction()).push_back(stream);
+    }
+
+    pub(crate) fn pop_incoming(&mut self, direction: Direction) -> Option<StreamId> {
+        self.incoming(direction).pop_front()
+    }
+
+    pub(crate) fn has_incoming(&self, direction: Direction) -> bool {
+        match direction {
+            Direction::Bidirectional => !self.incoming_bidi.is_empty(),
+            Direction::Unidirectional => !self.incoming_uni.is_empty(),
+        }
+    }
+
+    fn incoming(&mut self, direction: Direction) -> &mut VecDeque<StreamId> {
+        match direction {
+            Direction::Bidirectional => &mut self.incoming_bidi,
+            Direction::Unidirectional => &mut self.incoming_uni,
+        }
+    }
+
+    /// Takes bytes of the CONNECT stream's DATA frames.
+    pub(crate) fn receive_capsules(&mut self, mut bytes: Bytes) -> CapsuleOutcome {
+        let mut outcome = CapsuleOutcome::default();
+        // Both the capsule before and the end of the session make every further byte a surplus.
+        let mut closed = !self.is_live();
+        while !bytes.is_empty() {
+            if closed {
+                outcome.inputs.push(Input::Surplus);
+                break;
+            }
+            match self.capsules.push(&mut bytes) {
+                Ok(None) => break,
+                Ok(Some(Capsule::CloseSession { code, reason })) => {
+                    closed = true;
+                    outcome.inputs.push(Input::PeerClose { code, reason });
+                }
+                Ok(Some(Capsule::DrainSession)) => outcome.inputs.push(Input::PeerDrain),
+                // Session flow control is off, so its capsules mean nothing (draft-16, section 5.1) ...
+                Ok(Some(
+                    Capsule::MaxData(_)
+                    | Capsule::MaxStreamsBidi(_)
+                    | Capsule::MaxStreamsUni(_)
+                    | Capsule::DataBlocked(_)
+                    | Capsule::StreamsBlockedBidi(_)
+                    | Capsule::StreamsBlockedUni(_)
+                    | Capsule::Skipped { .. },
+                )) => outcome.glitches += 1,
+                // ... except the two that HTTP/3 forbids altogether (section 5.4).
+                Ok(Some(Capsule::Prohibited { .. })) => {
+                    outcome.inputs.push(Input::Malformed { code: ErrorCode::WT_FLOW_CONTROL_ERROR });
+                    break;
+                }
+                // RFC 9297, section 3.3: a bad capsule makes the message malformed.
+                Err(_) => {
+                    outcome.inputs.push(Input::Malformed { code: ErrorCode::H3_MESSAGE_ERROR });
+                    break;
+                }
+            }
+        }
+        outcome
+    }
+
+    /// The peer finished the CONNECT stream: an end, unless it cut a capsule.
+    pub(crate) fn receive_finish(&self) -> Input {
+        if self.is_live() && !self.capsules.is_at_boundary() {
+            Input::Malformed { code: ErrorCode::H3_MESSAGE_ERROR }
+        } else {
+            Input::PeerFinish
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The sessions of one connection, living and remembered.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::SessionState;
+use crate::SessionId;
+
+/// All sessions of a connection, in the order of their ids.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    sessions: BTreeMap<SessionId, SessionState>,
+    gone: VecDeque<(SessionId, Past)>,
+    /// Sessions that are gone and are no longer in the list had ids up to this one.
+    forgotten: Option<SessionId>,
+}
+
+/// What became of a session that is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Past {
+    /// It was open once.
+    Closed,
+    /// It never was.
+    Refused,
+}
+
+/// Ids of sessions that are gone kept exactly; older ones are known by the highest among them.
+///
+/// A peer cannot have more sessions in flight than bidirectional streams, so streams of an older one are stragglers.
+const MAX_GONE: usize = 256;
+
+impl Registry {
+    pub(crate) fn insert(&mut self, session: SessionState) {
+        self.sessions.insert(session.id, session);
+    }
+
+    pub(crate) fn get(&self, id: SessionId) -> Option<&SessionState> {
+        self.sessions.get(&id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: SessionId) -> Option<&mut SessionState> {
+        self.sessions.get_mut(&id)
+    }
+
+    /// Sessions that are not over for the application.
+    pub(crate) fn live(&self) -> usize {
+        self.sessions.values().filter(|session| session.is_live()).count()
+    }
+
+    pub(crate) fn ids(&self) -> Vec<SessionId> {
+        self.sessions.keys().copied().collect()
+    }
+
+    /// Removes a session and remembers what became of it.
+    pub(crate) fn remove(&mut self, id: SessionId, past: Past) {
+        if self.sessions.remove(&id).is_none() {
+            return;
+        }
+        self.gone.push_back((id, past));
+        if self.gone.len() > MAX_GONE {
+            let oldest = self.gone.pop_front().map(|(id, _)| id);
+            self.forgotten = self.forgotten.max(oldest);
+        }
+    }
+
+    /// What became of a session that is gone; `None` for an id that never was asked for.
+    pub(crate) fn past(&self, id: SessionId) -> Option<Past> {
+        let kept = self.gone.iter().find(|(gone, _)| *gone == id).map(|(_, past)| *past);
+        kept.or_else(|| self.forgotten.filter(|last| id <= *last).map(|_| Past::Closed))
+    }
+}
