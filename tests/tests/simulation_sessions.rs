@@ -88,6 +88,27 @@ fn closing_a_session_tells_code_and_reason_and_leaves_the_connection() {
 }
 
 #[test]
+fn a_close_that_cannot_leave_does_not_wait_for_ever() {
+    let mut client = Config::default();
+    // Room for the answer on the CONNECT stream, not for the reason of the close.
+    client.stream_window = 200;
+    let mut pair = Pair::with(client, Config::default(), LinkConfig::good(), 5);
+    pair.connect();
+    let session = pair.session("/");
+    pair.run_for(Duration::from_secs(1));
+    // What would give the server credit is lost.
+    pair.up.set(LinkConfig { loss_per_mille: 1_000, ..LinkConfig::good() });
+    pair.server.connection().session(session).unwrap().close(3, &"x".repeat(1_000));
+    assert!(pair.server.connection().session(session).is_none(), "closing never waits");
+    pair.run_for(Duration::from_millis(300));
+    pair.up.set(LinkConfig::good());
+    pair.run_for(Duration::from_secs(5));
+    let aborted = SessionEnd::Aborted { code: ErrorCode::H3_REQUEST_CANCELLED };
+    assert_eq!(ended(&pair.client.events), [(session, aborted)], "a reset instead of the close");
+    pair.session("/next");
+}
+
+#[test]
 fn a_plain_end_is_code_zero() {
     let mut pair = Pair::connected();
     let session = pair.session("/");

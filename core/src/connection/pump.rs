@@ -151,7 +151,7 @@ impl Connection {
     /// Keeps the deadline of a stream that has not said yet what it is or wants.
     fn watch(&mut self, stream: StreamId) {
         let timer = Timer::Undecided(stream);
-        if !self.h3.is_undecided(stream) {
+        if !self.h3.is_dawdling(stream) {
             self.timers.set(timer, None);
         } else if !self.timers.contains(timer) {
             self.timers.set(timer, self.now.checked_add(self.config.request_timeout));

@@ -8,6 +8,8 @@ pub(crate) mod dialect;
 mod message;
 mod protocols;
 mod requests;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 
@@ -189,6 +191,15 @@ impl Http3 {
         }
     }
 
+    /// Whether the stream has begun to say what it is or wants and must come to an end with it. One without any byte is
+    /// only a number: QUIC opens those below another one by itself.
+    pub(crate) fn is_dawdling(&self, stream: StreamId) -> bool {
+        match self.streams.get(&stream) {
+            Some(Stream::New(classifier)) => !classifier.is_empty(),
+            _ => self.is_undecided(stream),
+        }
+    }
+
     /// How many bytes of the stream to read now; zero: leave them where they are.
     pub(crate) fn wants(&self, stream: StreamId) -> usize {
         match self.streams.get(&stream) {
@@ -266,7 +277,7 @@ impl Http3 {
 
     /// A stream took too long to say what it is or to complete its request.
     pub(crate) fn expired(&mut self, stream: StreamId) {
-        if self.is_undecided(stream) {
+        if self.is_dawdling(stream) {
             self.glitches = self.glitches.saturating_add(GLITCH_REFUSED);
             self.abandon(stream, ErrorCode::H3_REQUEST_REJECTED);
         }

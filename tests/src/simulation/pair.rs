@@ -112,7 +112,11 @@ impl Pair {
         self.exchange();
         while !condition(self) {
             let moved = self.step(end);
-            assert!(moved || condition(self), "nothing more happens: {:#?}", (&self.client.events, &self.server.events));
+            assert!(
+                moved || condition(self),
+                "nothing more happens: {:#?}",
+                (&self.client.events, &self.server.events)
+            );
         }
     }
 
