@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::random::Random;
+
 /// How a [`Link`] treats datagrams.
 #[derive(Debug, Clone, Copy)]
 pub struct LinkConfig {
@@ -58,7 +60,7 @@ pub struct Link {
 impl Link {
     /// A link whose fortunes follow from `seed`.
     pub fn new(config: LinkConfig, seed: u64) -> Self {
-        Self { config, random: Random(seed ^ 0x9e37_79b9_7f4a_7c15), under_way: BTreeMap::new(), sent: 0 }
+        Self { config, random: Random::new(seed), under_way: BTreeMap::new(), sent: 0 }
     }
 
     /// Changes the network's behaviour for datagrams sent from now on.
@@ -96,26 +98,5 @@ impl Link {
     /// When the next datagram arrives.
     pub fn next_arrival(&self) -> Option<Instant> {
         self.under_way.keys().next().map(|(arrival, _)| *arrival)
-    }
-}
-
-/// SplitMix64: small, seedable, good enough to throw dice for a network.
-#[derive(Debug)]
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
-    }
-
-    fn one_in_thousand(&mut self, times: u32) -> bool {
-        self.below(1_000) < u64::from(times)
     }
 }

@@ -175,6 +175,11 @@ impl Side {
         self.endpoint.connection(id).expect("a living connection")
     }
 
+    /// Whether there is no connection (any more).
+    pub fn is_gone(&mut self) -> bool {
+        self.connection.is_none_or(|id| self.endpoint.connection(id).is_none())
+    }
+
     /// Whether the event came.
     pub fn saw(&self, event: &Event) -> bool {
         self.events.contains(event)
