@@ -11,22 +11,22 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes, BytesMut};
 use h3::error::Code;
 use h3::proto::frame::{SettingId, Settings};
-use h3::quic::{self, ConnectionErrorIncoming, RecvStream as _, SendStream as _, StreamErrorIncoming, StreamId};
+use h3::quic::{self, ConnectionErrorIncoming, RecvStream as _, StreamErrorIncoming, StreamId};
 use h3::stream::{UniStreamHeader, WriteBuf};
 use tokio::sync::mpsc::UnboundedSender;
 
 /// A QUIC connection for `h3::client`, whose WebTransport streams go to a channel.
 pub(crate) struct Adapter {
     inner: h3_quinn::Connection,
-    unknown: VecDeque<Recv>,
-    webtransport: UnboundedSender<Recv>,
+    unknown: VecDeque<Incoming>,
+    webtransport: UnboundedSender<Incoming>,
 }
 
 /// An outgoing unidirectional stream; the control stream gets other SETTINGS.
-pub(crate) struct Send(h3_quinn::SendStream<Bytes>);
+pub(crate) struct Outgoing(h3_quinn::SendStream<Bytes>);
 
 /// An incoming unidirectional stream of which some bytes have been looked at.
-pub(crate) struct Recv {
+pub(crate) struct Incoming {
     head: BytesMut,
     inner: h3_quinn::RecvStream,
 }
@@ -35,12 +35,12 @@ pub(crate) struct Recv {
 pub(crate) struct Opener(h3_quinn::OpenStreams);
 
 impl Adapter {
-    pub(crate) fn new(connection: quinn::Connection, webtransport: UnboundedSender<Recv>) -> Self {
+    pub(crate) fn new(connection: quinn::Connection, webtransport: UnboundedSender<Incoming>) -> Self {
         Self { inner: h3_quinn::Connection::new(connection), unknown: VecDeque::new(), webtransport }
     }
 }
 
-impl Recv {
+impl Incoming {
     /// The session id and the body of a WebTransport stream.
     pub(crate) async fn read_to_end(mut self) -> (u64, Vec<u8>) {
         let mut bytes = Vec::new();
@@ -64,7 +64,7 @@ impl Recv {
     }
 }
 
-impl quic::RecvStream for Recv {
+impl quic::RecvStream for Incoming {
     type Buf = Bytes;
 
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, StreamErrorIncoming>> {
@@ -83,7 +83,7 @@ impl quic::RecvStream for Recv {
     }
 }
 
-impl quic::SendStream<Bytes> for Send {
+impl quic::SendStream<Bytes> for Outgoing {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamErrorIncoming>> {
         self.0.poll_ready(cx)
     }
@@ -111,12 +111,12 @@ impl quic::SendStream<Bytes> for Send {
 }
 
 impl quic::Connection<Bytes> for Adapter {
-    type RecvStream = Recv;
+    type RecvStream = Incoming;
     type OpenStreams = Opener;
 
-    fn poll_accept_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Recv, ConnectionErrorIncoming>> {
+    fn poll_accept_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, ConnectionErrorIncoming>> {
         while let Poll::Ready(stream) = quic::Connection::<Bytes>::poll_accept_recv(&mut self.inner, cx)? {
-            self.unknown.push_back(Recv { head: BytesMut::new(), inner: stream });
+            self.unknown.push_back(Incoming { head: BytesMut::new(), inner: stream });
         }
         for _ in 0..self.unknown.len() {
             let Some(mut stream) = self.unknown.pop_front() else { break };
@@ -142,14 +142,14 @@ impl quic::Connection<Bytes> for Adapter {
 
 impl quic::OpenStreams<Bytes> for Adapter {
     type BidiStream = h3_quinn::BidiStream<Bytes>;
-    type SendStream = Send;
+    type SendStream = Outgoing;
 
     fn poll_open_bidi(&mut self, cx: &mut Context<'_>) -> Poll<Result<Self::BidiStream, StreamErrorIncoming>> {
         self.inner.poll_open_bidi(cx)
     }
 
-    fn poll_open_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<Send, StreamErrorIncoming>> {
-        self.inner.poll_open_send(cx).map_ok(Send)
+    fn poll_open_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outgoing, StreamErrorIncoming>> {
+        self.inner.poll_open_send(cx).map_ok(Outgoing)
     }
 
     fn close(&mut self, code: Code, reason: &[u8]) {
@@ -159,14 +159,14 @@ impl quic::OpenStreams<Bytes> for Adapter {
 
 impl quic::OpenStreams<Bytes> for Opener {
     type BidiStream = h3_quinn::BidiStream<Bytes>;
-    type SendStream = Send;
+    type SendStream = Outgoing;
 
     fn poll_open_bidi(&mut self, cx: &mut Context<'_>) -> Poll<Result<Self::BidiStream, StreamErrorIncoming>> {
         self.0.poll_open_bidi(cx)
     }
 
-    fn poll_open_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<Send, StreamErrorIncoming>> {
-        self.0.poll_open_send(cx).map_ok(Send)
+    fn poll_open_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outgoing, StreamErrorIncoming>> {
+        self.0.poll_open_send(cx).map_ok(Outgoing)
     }
 
     fn close(&mut self, code: Code, reason: &[u8]) {

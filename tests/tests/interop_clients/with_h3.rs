@@ -18,14 +18,14 @@ use transom_tests::demo::Demo;
 use transom_tests::raw::accept_any_certificate;
 use web_transport_quinn::proto::Capsule;
 
-use crate::h3_adapter::{Adapter, Recv};
+use crate::h3_adapter::{Adapter, Incoming};
 use crate::{DATAGRAM_TRIES, DATAGRAM_WAIT, MEBIBYTE, demo, numbered, pattern, within};
 
 /// A session that h3 has opened.
 struct Session {
     quic: quinn::Connection,
     connect: RequestStream<h3_quinn::BidiStream<Bytes>, Bytes>,
-    uni_streams: UnboundedReceiver<Recv>,
+    uni_streams: UnboundedReceiver<Incoming>,
     id: u64,
     /// As long as it is there, h3 keeps the connection.
     _requests: h3::client::SendRequest<crate::h3_adapter::Opener, Bytes>,
@@ -78,7 +78,7 @@ impl Session {
             send.write_all(message).await.unwrap();
             send.finish().unwrap();
         };
-        let (_, echo) = tokio::join!(write, recv.read_to_end(2 * MEBIBYTE));
+        let ((), echo) = tokio::join!(write, recv.read_to_end(2 * MEBIBYTE));
         echo.unwrap()
     }
 
@@ -114,7 +114,7 @@ async fn unidirectional_streams_echo() {
         send.write_all(&body).await.unwrap();
         send.finish().unwrap();
     };
-    let (_, echo) = tokio::join!(write, session.next_uni());
+    let ((), echo) = tokio::join!(write, session.next_uni());
     assert!(echo == message);
 }
 
@@ -191,7 +191,9 @@ async fn a_close_brings_its_code_and_reason() {
 #[tokio::test]
 async fn refusals_bring_their_status() {
     let demo = demo();
-    for (path, status, refused) in [("/status/403", 403, Some("yes")), ("/status/500", 500, Some("yes")), ("/nowhere", 404, None)] {
+    for (path, status, refused) in
+        [("/status/403", 403, Some("yes")), ("/status/500", 500, Some("yes")), ("/nowhere", 404, None)]
+    {
         let refusal = connect(&demo, path).await.err().expect("no session");
         assert_eq!(refusal, (StatusCode::from_u16(status).unwrap(), refused.map(str::to_owned)), "{path}");
     }

@@ -29,7 +29,7 @@ async fn echo_bidi(session: &Session, message: &[u8]) -> Vec<u8> {
         send.write_all(message).await.unwrap();
         send.finish().unwrap();
     };
-    let (_, echo) = tokio::join!(write, recv.read_to_end(2 * MEBIBYTE));
+    let ((), echo) = tokio::join!(write, recv.read_to_end(2 * MEBIBYTE));
     echo.unwrap()
 }
 
@@ -55,7 +55,7 @@ async fn unidirectional_streams_echo() {
             send.finish().unwrap();
         };
         let read = async { session.accept_uni().await.unwrap().read_to_end(2 * MEBIBYTE).await.unwrap() };
-        let (_, echo) = within(async { tokio::join!(write, read) }).await;
+        let ((), echo) = within(async { tokio::join!(write, read) }).await;
         assert!(echo == message, "{length} bytes");
     }
 }

@@ -27,7 +27,7 @@ async fn echo_bidi(connection: &Connection, message: &[u8]) -> Vec<u8> {
         send.finish().await.unwrap();
     };
     let mut echo = Vec::new();
-    let (_, read) = tokio::join!(write, recv.read_to_end(&mut echo));
+    let ((), read) = tokio::join!(write, recv.read_to_end(&mut echo));
     read.unwrap();
     echo
 }
@@ -58,7 +58,7 @@ async fn unidirectional_streams_echo() {
             connection.accept_uni().await.unwrap().read_to_end(&mut echo).await.unwrap();
             echo
         };
-        let (_, echo) = within(async { tokio::join!(write, read) }).await;
+        let ((), echo) = within(async { tokio::join!(write, read) }).await;
         assert!(echo == message, "{length} bytes");
     }
 }

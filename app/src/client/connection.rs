@@ -1,0 +1,139 @@
+//! A client's connection: made for one session, closed with it.
+
+use std::future::poll_fn;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use transom_core::rt::Runtime;
+use transom_core::{Config, ConnectionId, Endpoint, OpenError, Request, SessionEnd};
+
+use crate::driver::{self, ConnectionCell, Kind, Place, SessionCell, Shared, Shutdown, Ticket, driver_gone};
+use crate::error::ClientError;
+use crate::server::bind;
+use crate::session::Session;
+
+/// A connection under way or made; closed on drop unless a session has taken it over.
+pub(super) struct ClientConnection {
+    shared: Arc<Shared>,
+    id: ConnectionId,
+    cell: Arc<ConnectionCell>,
+    /// Whether a session closes the connection now.
+    handed_over: bool,
+}
+
+impl ClientConnection {
+    /// Opens a socket and begins a connection.
+    pub(super) fn begin(
+        address: SocketAddr,
+        server_name: &str,
+        tls: rustls::ClientConfig,
+        config: &Config,
+        runtime: &Arc<dyn Runtime>,
+    ) -> Result<Self, ClientError> {
+        let local: SocketAddr = match address {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        let socket = bind(local).map_err(ClientError::Socket)?;
+        let endpoint = Endpoint::client(config.clone())?;
+        let shared = driver::start(endpoint, config, socket, Arc::clone(runtime), None).map_err(ClientError::Socket)?;
+        let begun = shared.act(|state| {
+            let id = state.endpoint.connect(state.now, address, server_name, tls)?;
+            let cell = Arc::clone(&state.connections.entry(id).or_default().cell);
+            state.wake_driver();
+            Ok((id, cell))
+        });
+        match begun {
+            Ok((id, cell)) => Ok(Self { shared, id, cell, handed_over: false }),
+            Err(error) => {
+                shared.shut_down(Shutdown::Now);
+                Err(ClientError::Connect(error))
+            }
+        }
+    }
+
+    /// Waits until sessions can be asked for.
+    pub(super) async fn connected(&self) -> Result<(), ClientError> {
+        let mut ticket = None;
+        poll_fn(|context| {
+            self.poll_setup(context, &mut ticket, |_, cell| cell.connected.load(Ordering::Acquire).then_some(()))
+        })
+        .await
+    }
+
+    /// Asks for a session, and waits for the server's answer.
+    pub(super) async fn request(mut self, request: Request) -> Result<Session, ClientError> {
+        let session = self.ask(request).await?;
+        let mut place = Place::new(&session, Kind::Answer);
+        let answered = poll_fn(|context| place.poll_until(context, |cell| cell.response.get().is_some())).await;
+        drop(place);
+        match (answered, session.response.get()) {
+            (Ok(()), Some(response)) if response.status().is_success() => {
+                self.handed_over = true;
+                Ok(Session::owning_connection(session))
+            }
+            (Ok(()), Some(response)) => {
+                Err(ClientError::Refused { status: response.status(), headers: response.headers().clone() })
+            }
+            (Ok(()), None) => Err(ClientError::Connection(driver_gone())),
+            (Err(SessionEnd::ConnectionLost(error)), _) => Err(ClientError::Connection(error)),
+            (Err(end), _) => Err(ClientError::Session(end)),
+        }
+    }
+
+    /// Asks for a session, waiting while the server allows no stream.
+    async fn ask(&self, request: Request) -> Result<Arc<SessionCell>, ClientError> {
+        let mut ticket = None;
+        let request = Arc::new(request);
+        poll_fn(|context| {
+            self.poll_setup(context, &mut ticket, |state, _| {
+                let core = state.endpoint.connection(self.id)?;
+                let asked = match core.request_session((*request).clone()) {
+                    Err(OpenError::Blocked) => return None,
+                    Err(OpenError::Closed) => {
+                        return Some(Err(core.error().map_or(ClientError::NotSupported, |error| error.clone().into())));
+                    }
+                    Ok(id) => state.add_session(&self.shared, self.id, id, Arc::clone(&request)),
+                };
+                state.wake_driver();
+                Some(asked.ok_or_else(|| driver_gone().into()))
+            })
+        })
+        .await?
+    }
+
+    /// Ready with what `attempt` gives, or with the loss of the connection.
+    fn poll_setup<T>(
+        &self,
+        context: &Context<'_>,
+        ticket: &mut Option<Ticket>,
+        attempt: impl FnOnce(&mut driver::shared::State, &ConnectionCell) -> Option<T>,
+    ) -> Poll<Result<T, ClientError>> {
+        self.shared.act(|state| {
+            if let Some(error) = self.cell.lost.get() {
+                return Poll::Ready(Err(ClientError::Connection(error.clone())));
+            }
+            if let Some(result) = attempt(state, &self.cell) {
+                return Poll::Ready(Ok(result));
+            }
+            // The waiter goes with the entry, and that with this connection.
+            let Some(entry) = state.connections.get_mut(&self.id) else {
+                return Poll::Ready(Err(ClientError::Connection(driver_gone())));
+            };
+            let replaced = entry.setup.register(ticket, context.waker());
+            state.discard(replaced);
+            Poll::Pending
+        })
+    }
+}
+
+impl Drop for ClientConnection {
+    fn drop(&mut self) {
+        if !self.handed_over {
+            self.shared.shut_down(Shutdown::Graceful(Duration::ZERO));
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! From the core's events to wakers and work.
+
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Instant;
+
+use transom_core::{ConnectionId, Direction, Event, Request, Response, SessionEnd, SessionId, StreamId};
+
+use super::entry::{ConnectionEntry, SessionEntry};
+use super::phase::{Order, View};
+use super::session_cell::{SessionCell, driver_gone};
+use super::shared::{Shared, State};
+use super::waiters::{Delivery, Kind, SessionWaiters, Slot};
+
+/// A client's request for a session, to be answered without the lock.
+#[derive(Debug)]
+pub(crate) struct Requested {
+    pub(crate) connection: ConnectionId,
+    pub(crate) session: SessionId,
+    pub(crate) request: Arc<Request>,
+    /// When it came.
+    pub(crate) now: Instant,
+}
+
+/// What a turn leaves to be done after unlocking.
+#[derive(Debug, Default)]
+pub(crate) struct Work {
+    /// Tasks to wake.
+    pub(crate) wakes: Vec<Waker>,
+    /// Requests to answer.
+    pub(crate) requests: Vec<Requested>,
+}
+
+impl State {
+    /// Polls the core's events until there is none.
+    pub(crate) fn take_events(&mut self, work: &mut Work) {
+        while let Some((connection, event)) = self.endpoint.poll_event() {
+            self.take_event(connection, event, work);
+        }
+    }
+
+    fn take_event(&mut self, connection: ConnectionId, event: Event, work: &mut Work) {
+        match event {
+            Event::SessionRequested { session } => self.requested(connection, session, work),
+            Event::SessionEnded { session, end } => self.end_session(connection, session, end, work),
+            Event::SessionRefused { session, response } => self.refused(connection, session, *response, work),
+            Event::SessionEstablished { session } => self.established(connection, session, work),
+            Event::ConnectionLost { error } => {
+                if let Some(entry) = self.connections.remove(&connection) {
+                    let sessions = entry.lose(&error, &mut work.wakes);
+                    self.sessions_ended(sessions);
+                }
+            }
+            Event::StreamFinished { stream } => self.stream_finished(connection, stream, work),
+            hint => {
+                if let Some(entry) = self.connections.get_mut(&connection) {
+                    take_hint(entry, &hint, &mut work.wakes);
+                }
+            }
+        }
+    }
+
+    fn requested(&mut self, connection: ConnectionId, session: SessionId, work: &mut Work) {
+        let request = self.endpoint.connection(connection).and_then(|core| core.request(session).cloned());
+        if let Some(request) = request {
+            work.requests.push(Requested { connection, session, request: Arc::new(request), now: self.now });
+        }
+    }
+
+    fn established(&mut self, connection: ConnectionId, session: SessionId, work: &mut Work) {
+        let response = self.endpoint.connection(connection).and_then(|core| core.session(session)?.response().cloned());
+        let Some(entry) = self.connections.get_mut(&connection) else { return };
+        if let Some(SessionEntry { cell, .. }) = entry.sessions.get(&session) {
+            let _ = cell.response.set(response.unwrap_or_else(Response::accept));
+        }
+        entry.wake_session(session, Kind::Answer, &mut work.wakes);
+    }
+
+    fn refused(&mut self, connection: ConnectionId, session: SessionId, response: Response, work: &mut Work) {
+        if let Some(entry) = self.connections.get(&connection).and_then(|entry| entry.sessions.get(&session)) {
+            let _ = entry.cell.response.set(response);
+        }
+        // Who waits for the answer looks at it before the end.
+        let end = SessionEnd::ClosedByPeer { code: 0, reason: String::new() };
+        self.end_session(connection, session, end, work);
+    }
+
+    fn stream_finished(&mut self, connection: ConnectionId, stream: StreamId, work: &mut Work) {
+        let Some(entry) = self.connections.get_mut(&connection) else { return };
+        if entry.awaits_delivery(stream) {
+            let stopped = self.endpoint.connection(connection).and_then(|core| core.send_stream(stream).stopped());
+            entry.delivered(stream, stopped.map_or(Delivery::Acknowledged, Delivery::Stopped), &mut work.wakes);
+        }
+        entry.wake_sessions(Kind::Acknowledged, &mut work.wakes);
+    }
+
+    fn end_session(&mut self, connection: ConnectionId, session: SessionId, end: SessionEnd, work: &mut Work) {
+        if let Some(entry) = self.connections.get_mut(&connection)
+            && entry.end_session(session, end, &mut work.wakes)
+        {
+            self.sessions_ended(1);
+        }
+    }
+
+    fn sessions_ended(&mut self, count: usize) {
+        self.open_sessions -= count;
+        if count > 0 {
+            self.last_end = Some(self.now);
+        }
+    }
+
+    /// Makes the handles' side of a session that the core has accepted or asked for.
+    pub(crate) fn add_session(
+        &mut self,
+        shared: &Arc<Shared>,
+        connection: ConnectionId,
+        session: SessionId,
+        request: Arc<Request>,
+    ) -> Option<Arc<SessionCell>> {
+        let remote = self.endpoint.connection(connection)?.remote_address();
+        let cell = Arc::new(SessionCell::new(Arc::clone(shared), connection, session, request, remote));
+        let entry = SessionEntry { cell: Arc::clone(&cell), waiters: SessionWaiters::default() };
+        self.connections.entry(connection).or_default().sessions.insert(session, entry);
+        self.open_sessions += 1;
+        Some(cell)
+    }
+
+    /// Takes the next step towards the end if it is due; whether it was.
+    pub(crate) fn advance_phase(&mut self) -> bool {
+        let view = View {
+            now: self.now,
+            busy: self.open_sessions > 0 || self.running_handlers > 0,
+            drained: self.endpoint.is_drained(),
+            last_end: self.last_end,
+        };
+        let Some((phase, order)) = self.phase.next(self.shutdown, view) else { return false };
+        tracing::debug!(?phase, sessions = self.open_sessions, handlers = self.running_handlers, "endpoint winds down");
+        self.phase = phase;
+        match order {
+            Some(Order::Drain) => self.endpoint.drain(self.now),
+            Some(Order::CloseSessions) => self.close_sessions(),
+            Some(Order::CloseConnections) => {
+                self.endpoint.close(self.now, transom_core::ErrorCode::H3_NO_ERROR, SHUTDOWN_REASON);
+            }
+            None => {}
+        }
+        true
+    }
+
+    fn close_sessions(&mut self) {
+        // From now on nobody gets in, even if there was no time to drain.
+        self.endpoint.drain(self.now);
+        let open: Vec<(ConnectionId, SessionId)> = self
+            .connections
+            .iter()
+            .flat_map(|(connection, entry)| entry.sessions.keys().map(|session| (*connection, *session)))
+            .collect();
+        for (connection, session) in open {
+            if let Some(core) = self.endpoint.connection(connection)
+                && let Some(mut session) = core.session(session)
+            {
+                session.close(0, SHUTDOWN_REASON);
+            }
+        }
+    }
+
+    /// For the driver that goes: nothing will happen any more, so nobody may wait.
+    pub(crate) fn abandon(&mut self, work: &mut Work) {
+        let entries: Vec<ConnectionEntry> = self.connections.drain().map(|(_, entry)| entry).collect();
+        for entry in entries {
+            let sessions = entry.lose(&driver_gone(), &mut work.wakes);
+            self.sessions_ended(sessions);
+        }
+        self.stopped = true;
+        self.done.wake_all(&mut work.wakes);
+    }
+}
+
+/// Events that only say where to look.
+fn take_hint(entry: &mut ConnectionEntry, hint: &Event, wakes: &mut Vec<Waker>) {
+    match *hint {
+        Event::Connected => entry.connected(wakes),
+        Event::StreamReadable { stream } => entry.wake_stream(stream, &[Slot::Read], wakes),
+        Event::StreamWritable { stream } => entry.wake_stream(stream, &[Slot::Write, Slot::Stopped], wakes),
+        Event::StreamOpened { session, direction } => {
+            let kind = match direction {
+                Direction::Bidirectional => Kind::AcceptBidirectional,
+                Direction::Unidirectional => Kind::AcceptUnidirectional,
+            };
+            entry.wake_session(session, kind, wakes);
+        }
+        Event::StreamsAvailable { direction } => {
+            let kind = match direction {
+                Direction::Bidirectional => Kind::OpenBidirectional,
+                Direction::Unidirectional => Kind::OpenUnidirectional,
+            };
+            entry.wake_sessions(kind, wakes);
+            // A client may wait to ask for its session.
+            entry.setup.wake_all(wakes);
+        }
+        Event::DatagramReceived { session } => entry.wake_session(session, Kind::Datagram, wakes),
+        Event::DatagramsUnblocked => entry.wake_sessions(Kind::DatagramRoom, wakes),
+        Event::SessionDraining { session } => {
+            if let Some(SessionEntry { cell, .. }) = entry.sessions.get(&session) {
+                cell.peer_drains();
+            }
+            entry.wake_session(session, Kind::Draining, wakes);
+        }
+        // The facts are taken elsewhere; events of later versions say nothing to us.
+        _ => {}
+    }
+}
+
+/// What peers read when an endpoint shuts down.
+const SHUTDOWN_REASON: &str = "server shutting down";

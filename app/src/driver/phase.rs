@@ -1,0 +1,204 @@
+//! How an endpoint comes to its end: phases, and the orders that lead from one to the next.
+
+use std::time::{Duration, Instant};
+
+/// Where an endpoint stands on its way to the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Phase {
+    /// Everything works.
+    #[default]
+    Running,
+    /// No new sessions; the open ones may finish.
+    Draining {
+        /// When they are closed instead.
+        deadline: Instant,
+    },
+    /// No session is open any more; the closes of the last ones are leaving.
+    Flushing {
+        /// When that was long enough.
+        deadline: Instant,
+        /// How long the connections may take to close after that.
+        linger: Duration,
+    },
+    /// All connections are being closed.
+    Closing {
+        /// When they are forgotten.
+        deadline: Instant,
+    },
+    /// Nothing is left.
+    Done,
+}
+
+/// What somebody asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shutdown {
+    /// Let open sessions finish for at most this long.
+    Graceful(Duration),
+    /// Close everything without waiting for anybody.
+    Now,
+}
+
+/// What the endpoint has to do on entering a phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Refuse new sessions and tell the open ones to wind down.
+    Drain,
+    /// Close the sessions that are still open.
+    CloseSessions,
+    /// Close all connections.
+    CloseConnections,
+}
+
+/// What the phases depend on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View {
+    /// The time now.
+    pub(crate) now: Instant,
+    /// Sessions open, and handlers running.
+    pub(crate) busy: bool,
+    /// Whether no connection is left.
+    pub(crate) drained: bool,
+    /// When the last session ended, if one has.
+    pub(crate) last_end: Option<Instant>,
+}
+
+impl Phase {
+    /// The next phase, and what to do on entering it; `None` to stay.
+    pub(crate) fn next(self, asked: Option<Shutdown>, view: View) -> Option<(Self, Option<Order>)> {
+        if asked == Some(Shutdown::Now)
+            && let Some(step) = self.hurry(view.now)
+        {
+            return Some(step);
+        }
+        match (self, asked) {
+            (Self::Running, Some(Shutdown::Graceful(grace))) => {
+                // Nobody has to be told to wind down when there is no time for it.
+                let order = (!grace.is_zero()).then_some(Order::Drain);
+                Some((Self::Draining { deadline: later(view.now, grace) }, order))
+            }
+            (Self::Draining { deadline }, _) if !view.busy || deadline <= view.now => {
+                // With nothing to close, the flush still covers sessions that ended a moment ago.
+                let end = if view.busy { Some(view.now) } else { view.last_end };
+                let deadline = end.map_or(view.now, |end| later(end, FLUSH_LIMIT));
+                Some((Self::Flushing { deadline, linger: CLOSE_LIMIT }, Some(Order::CloseSessions)))
+            }
+            (Self::Flushing { deadline, linger }, _) if view.drained || deadline <= view.now => {
+                Some((Self::Closing { deadline: later(view.now, linger) }, Some(Order::CloseConnections)))
+            }
+            (Self::Closing { deadline }, _) if view.drained || deadline <= view.now => Some((Self::Done, None)),
+            _ => None,
+        }
+    }
+
+    /// When [`next`](Self::next) has to be asked again without anything else happening.
+    pub(crate) fn deadline(self) -> Option<Instant> {
+        match self {
+            Self::Running | Self::Done => None,
+            Self::Draining { deadline } | Self::Flushing { deadline, .. } | Self::Closing { deadline } => {
+                Some(deadline)
+            }
+        }
+    }
+
+    /// The step that skips what is left to wait for.
+    ///
+    /// One turn of sending still lies between closing the sessions and closing their connections, since a connection
+    /// that is being closed sends no stream data any more.
+    fn hurry(self, now: Instant) -> Option<(Self, Option<Order>)> {
+        match self {
+            Self::Running | Self::Draining { .. } => {
+                Some((Self::Flushing { deadline: now, linger: Duration::ZERO }, Some(Order::CloseSessions)))
+            }
+            Self::Flushing { .. } => Some((Self::Closing { deadline: now }, Some(Order::CloseConnections))),
+            Self::Closing { .. } => Some((Self::Done, None)),
+            Self::Done => None,
+        }
+    }
+}
+
+/// `duration` after `now`, or a day where that cannot be represented.
+pub(crate) fn later(now: Instant, duration: Duration) -> Instant {
+    now.checked_add(duration).unwrap_or_else(|| now + Duration::from_secs(24 * 3600))
+}
+
+/// Time for the close of a session to reach the peer, one lost packet included.
+const FLUSH_LIMIT: Duration = Duration::from_millis(500);
+
+/// Time for connections to be closed in an orderly way.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(now: Instant) -> View {
+        View { now, busy: false, drained: false, last_end: None }
+    }
+
+    const GRACE: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn nothing_happens_unasked() {
+        assert_eq!(Phase::Running.next(None, view(Instant::now())), None);
+        assert_eq!(Phase::Running.deadline(), None);
+        assert_eq!(Phase::Done.next(Some(Shutdown::Now), view(Instant::now())), None);
+    }
+
+    #[test]
+    fn open_sessions_get_their_grace() {
+        let now = Instant::now();
+        let (phase, order) = Phase::Running.next(Some(Shutdown::Graceful(GRACE)), view(now)).unwrap();
+        assert_eq!(order, Some(Order::Drain));
+        assert_eq!(phase.deadline(), Some(now + GRACE));
+
+        let busy = View { busy: true, ..view(now + GRACE / 2) };
+        assert_eq!(phase.next(None, busy), None);
+        // The last session ends: its close gets the time to arrive, then the connections go.
+        let ended = now + GRACE / 2;
+        let (phase, order) = phase.next(None, View { last_end: Some(ended), ..view(ended) }).unwrap();
+        assert_eq!(order, Some(Order::CloseSessions));
+        assert_eq!(phase.deadline(), Some(ended + FLUSH_LIMIT));
+        assert_eq!(phase.next(None, view(ended)), None);
+        let (phase, order) = phase.next(None, view(ended + FLUSH_LIMIT)).unwrap();
+        assert_eq!(order, Some(Order::CloseConnections));
+        let drained = View { drained: true, ..view(ended + FLUSH_LIMIT) };
+        assert_eq!(phase.next(None, drained), Some((Phase::Done, None)));
+    }
+
+    #[test]
+    fn grace_ends() {
+        let now = Instant::now();
+        let (phase, _) = Phase::Running.next(Some(Shutdown::Graceful(GRACE)), view(now)).unwrap();
+        let late = View { busy: true, ..view(now + GRACE) };
+        let (phase, order) = phase.next(None, late).unwrap();
+        assert_eq!(order, Some(Order::CloseSessions));
+        assert_eq!(phase.deadline(), Some(now + GRACE + FLUSH_LIMIT));
+    }
+
+    #[test]
+    fn without_sessions_nobody_waits() {
+        let now = Instant::now();
+        let mut phase = Phase::Running.next(Some(Shutdown::Graceful(GRACE)), view(now)).unwrap().0;
+        phase = phase.next(None, view(now)).unwrap().0;
+        let (phase, order) = phase.next(None, view(now)).unwrap();
+        assert_eq!(order, Some(Order::CloseConnections));
+        assert_eq!(phase.next(None, view(now + CLOSE_LIMIT)), Some((Phase::Done, None)));
+    }
+
+    #[test]
+    fn the_second_request_skips_all_waits_but_closes_sessions_first() {
+        let now = Instant::now();
+        let busy = View { busy: true, ..view(now) };
+        let draining = Phase::Running.next(Some(Shutdown::Graceful(GRACE)), busy).unwrap().0;
+        for start in [Phase::Running, draining] {
+            let mut phase = start;
+            let mut orders = Vec::new();
+            while let Some((next, order)) = phase.next(Some(Shutdown::Now), busy) {
+                phase = next;
+                orders.extend(order);
+            }
+            assert_eq!(phase, Phase::Done);
+            assert_eq!(orders, [Order::CloseSessions, Order::CloseConnections]);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! One turn of the driver.
+
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use super::Driver;
+use super::phase::Phase;
+
+/// What the driver does after a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Another turn at once: there is more to do.
+    Turn,
+    /// Another turn after the tasks that were woken, so that what they write leaves together.
+    Yield,
+    /// Nothing until the socket, the timer or a handle wakes us.
+    Sleep,
+    /// Nothing any more.
+    Stop,
+}
+
+/// What a turn finds out under the lock.
+struct Outcome {
+    now: Instant,
+    phase: Phase,
+    /// Whether that is new; the next step may be due as well, but only after this one's output is sent.
+    stepped: bool,
+    /// When the core wants another turn.
+    core: Option<Instant>,
+}
+
+impl Driver {
+    /// Receive, lock, feed, poll, unlock, send, wake.
+    pub(super) fn turn(&mut self, context: &mut Context<'_>) -> Next {
+        match self.try_turn(context) {
+            Ok(next) => next,
+            Err(error) => {
+                tracing::error!(%error, "the endpoint's socket failed");
+                self.shared.act(|state| state.failure = Some(Arc::new(error)));
+                Next::Stop
+            }
+        }
+    }
+
+    fn try_turn(&mut self, context: &mut Context<'_>) -> io::Result<Next> {
+        let more = self.receive(context)?;
+        let outcome = self.act(context);
+        self.outgoing.send(context)?;
+        let woken = self.wake();
+        if outcome.phase == Phase::Done {
+            return Ok(Next::Stop);
+        }
+        if woken {
+            return Ok(Next::Yield);
+        }
+        if more || outcome.stepped || !self.received.is_empty() {
+            return Ok(Next::Turn);
+        }
+        Ok(self.sleep(context, &outcome))
+    }
+
+    /// Receives one batch, unless the last one is not through yet; whether there may be more.
+    fn receive(&mut self, context: &mut Context<'_>) -> io::Result<bool> {
+        if !self.received.is_empty() {
+            return Ok(true);
+        }
+        let received = &mut self.received;
+        match self.socket.poll_recv(context, &mut |datagram| received.push(datagram)) {
+            Poll::Ready(result) => result?,
+            Poll::Pending => return Ok(false),
+        }
+        // Taken from the end, so that taking moves nothing.
+        self.received.reverse();
+        Ok(true)
+    }
+
+    /// Everything that needs the lock.
+    fn act(&mut self, context: &Context<'_>) -> Outcome {
+        let Self { shared, received, outgoing, work, .. } = self;
+        let now = shared.runtime().now();
+        shared.act(|state| {
+            state.now = now;
+            state.driver_runs(context);
+            let rest = received.len().saturating_sub(MAX_DATAGRAMS);
+            for datagram in received.drain(rest..).rev() {
+                state.endpoint.handle_receive(now, datagram);
+            }
+            if state.endpoint.poll_timeout().is_some_and(|deadline| deadline <= now) {
+                state.endpoint.handle_timeout(now);
+            }
+            state.take_events(work);
+            let stepped = state.advance_phase();
+            outgoing.fill(&mut state.endpoint, now);
+            // Sending makes events, too, and so may the steps towards the end.
+            state.take_events(work);
+            if !work.wakes.is_empty() || !work.requests.is_empty() {
+                state.driver_returns();
+            }
+            Outcome { now, phase: state.phase, stepped, core: state.endpoint.poll_timeout() }
+        })
+    }
+
+    /// Wakes tasks and answers requests; whether there was anything.
+    fn wake(&mut self) -> bool {
+        let any = !self.work.wakes.is_empty() || !self.work.requests.is_empty();
+        for waker in self.work.wakes.drain(..) {
+            waker.wake();
+        }
+        for requested in self.work.requests.drain(..) {
+            // Without an acceptor the endpoint is a client's, and the core lets no request through.
+            if let Some(acceptor) = &self.acceptor {
+                acceptor.requested(&self.shared, requested);
+            }
+        }
+        any
+    }
+
+    /// Sets the timer, and compares the clock: a timer may be early, or set to a deadline that has moved.
+    fn sleep(&mut self, context: &mut Context<'_>, outcome: &Outcome) -> Next {
+        // A blocked socket wakes us itself; until then the core is due all the time for what it wants to send.
+        let core = outcome.core.filter(|_| self.outgoing.is_empty());
+        let Some(deadline) = [core, outcome.phase.deadline()].into_iter().flatten().min() else { return Next::Sleep };
+        if deadline <= outcome.now {
+            return Next::Turn;
+        }
+        // A timer set too early is left alone. It costs one turn when it fires, and setting it at each packet costs more.
+        if self.armed.is_none_or(|armed| deadline < armed) {
+            self.timer.as_mut().reset(deadline);
+            self.armed = Some(deadline);
+        }
+        if self.timer.as_mut().poll(context).is_pending() {
+            return Next::Sleep;
+        }
+        self.armed = None;
+        Next::Turn
+    }
+}
+
+/// Datagrams fed to the core in one turn: what the lock is held for.
+const MAX_DATAGRAMS: usize = 256;

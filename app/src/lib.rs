@@ -1,0 +1,67 @@
+//! WebTransport servers and clients: sessions over QUIC with streams, datagrams, and nothing in between.
+//!
+//! A server is an app with routes; a route is an async function that gets a [`Session`]. This one echoes streams and
+//! datagrams to every browser or client that comes, with a certificate made on the spot:
+//!
+//! ```no_run
+//! use transom::{ServerApp, Session, SessionError, Tls};
+//!
+//! async fn echo(session: Session) -> Result<(), SessionError> {
+//!     while let Some(mut stream) = session.accept_bi().await? {
+//!         let message = stream.recv.read_to_end(64 * 1024).await?;
+//!         stream.send.write_all(&message).await?;
+//!         stream.send.finish()?;
+//!     }
+//!     Ok(())
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let tls = Tls::self_signed(["localhost", "127.0.0.1", "::1"])?;
+//!     println!("serverCertificateHashes: {}", tls.certificate_sha256_hex());
+//!     ServerApp::new().route("/echo", echo).bind("[::]:4433", tls).await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! [`Client`] is the other side. Both run the sans-IO core of the crate `transom-core`, on any runtime that implements
+//! [`rt::Runtime`]; with the feature `tokio`, which is on by default, the tokio runtime we are called in is used by
+//! itself.
+//!
+//! # How it runs
+//!
+//! One task per UDP socket drives all connections of the socket; handles like [`Session`] and [`SendStream`] act on the
+//! core directly. There is no task per connection and there are no channels in between, so back-pressure is QUIC's own:
+//! what is not read here is not sent there.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod client;
+mod driver;
+mod error;
+mod runtime;
+mod server;
+mod session;
+mod stream;
+mod tls;
+
+pub use client::{Client, ClientBuilder};
+pub use error::{ClientError, ReadError, ReadExactError, ReadToEndError, ServeError, SessionError, WriteError};
+pub use server::{
+    CloseCode, FromRequest, FromState, Handler, IntoOutcome, Job, Outcome, Path, Query, Serve, Server, ServerApp,
+    ServerHandle, State,
+};
+pub use session::Session;
+pub use stream::{BiStream, RecvStream, SendStream};
+pub use tls::{Tls, TlsError};
+
+pub use bytes::Bytes;
+pub use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+pub use transom_core::middleware::{AllowOrigins, Decision, Middleware, OriginError, Rejection};
+pub use transom_core::router::Params;
+pub use transom_core::{
+    Config, ConfigError, ConnectError, ConnectionError, ConnectionStats, Dialect, EndpointStats, ErrorCode, Request,
+    Response, SendDatagramError, SessionEnd, SessionId, StreamId, rt,
+};
+#[cfg(feature = "tokio")]
+pub use transom_tokio::Tokio;

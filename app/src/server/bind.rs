@@ -1,0 +1,115 @@
+//! From addresses to bound sockets.
+
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, UdpSocket};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::error::ServeError;
+
+/// Binds all addresses that one name stands for.
+///
+/// With port 0 they all get the same port. Addresses this machine does not have are left out if others work: `localhost`
+/// means an IPv6 address also where there is no IPv6.
+pub(super) fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<UdpSocket>, ServeError> {
+    for _ in 1..MAX_PORT_TRIES {
+        match try_bind_all(addresses) {
+            // The port the system chose for the first address is taken on another: another try gets another port.
+            Err(ServeError::Bind { address, source })
+                if source.kind() == ErrorKind::AddrInUse && address.port() != 0 && addresses[0].port() == 0 => {}
+            result => return result,
+        }
+    }
+    try_bind_all(addresses)
+}
+
+fn try_bind_all(addresses: &[SocketAddr]) -> Result<Vec<UdpSocket>, ServeError> {
+    let mut sockets = Vec::new();
+    let mut port = None;
+    let mut missing = None;
+    for address in addresses {
+        let mut address = *address;
+        if address.port() == 0 {
+            address.set_port(port.unwrap_or(0));
+        }
+        match bind(address) {
+            Ok(socket) => {
+                port = socket.local_addr().ok().map(|address| address.port());
+                sockets.push(socket);
+            }
+            Err(source) if is_missing(&source) => {
+                tracing::debug!(%address, error = %source, "address left out");
+                missing.get_or_insert(ServeError::Bind { address, source });
+            }
+            Err(source) => return Err(ServeError::Bind { address, source }),
+        }
+    }
+    match (sockets.is_empty(), missing) {
+        (true, Some(error)) => Err(error),
+        (true, None) => Err(ServeError::Resolve(io::Error::new(ErrorKind::NotFound, "no address given"))),
+        (false, _) => Ok(sockets),
+    }
+}
+
+/// A socket for one address; `[::]` takes IPv4 as well.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        // Not all systems allow it; then the socket is for IPv6 only.
+        let _ = socket.set_only_v6(false);
+    }
+    // A burst must fit: the default is small, and the system cuts what it does not grant.
+    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
+    let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+/// Whether the machine has no such address or no such kind of address.
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::AddrNotAvailable | ErrorKind::Unsupported)
+        || error.raw_os_error() == Some(AF_NOT_SUPPORTED)
+}
+
+/// EAFNOSUPPORT on Linux, which the standard library gives no kind.
+const AF_NOT_SUPPORTED: i32 = 97;
+
+/// Tries to find one port that is free on several addresses.
+const MAX_PORT_TRIES: usize = 16;
+
+/// Bytes of socket buffer asked for, each way.
+const SOCKET_BUFFER: usize = 4 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn several_addresses_share_a_port() {
+        let sockets = bind_all(&addresses(&["127.0.0.1:0", "127.0.0.2:0"])).unwrap();
+        let ports: Vec<u16> = sockets.iter().map(|socket| socket.local_addr().unwrap().port()).collect();
+        assert_eq!(ports.len(), 2);
+        assert_eq!(ports[0], ports[1]);
+    }
+
+    #[test]
+    fn a_taken_port_is_an_error_that_names_the_address() {
+        let taken = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let held = bind(taken);
+        let error = bind_all(&[taken]).map(|_| ()).unwrap_err();
+        assert!(error.to_string().contains(&taken.to_string()), "{error}");
+        drop(held);
+    }
+
+    #[test]
+    fn addresses_of_others_are_left_out_only_if_one_works() {
+        // TEST-NET-1 (RFC 5737) is nobody's.
+        assert!(bind_all(&addresses(&["192.0.2.1:0"])).is_err());
+        assert_eq!(bind_all(&addresses(&["192.0.2.1:0", "127.0.0.1:0"])).unwrap().len(), 1);
+        assert!(matches!(bind_all(&[]), Err(ServeError::Resolve(_))));
+    }
+}

@@ -1,0 +1,184 @@
+//! Functions that serve sessions.
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+
+use transom_core::Request;
+use transom_core::middleware::Rejection;
+use transom_core::router::Params;
+
+use super::extract::FromRequest;
+use super::outcome::{IntoOutcome, Outcome};
+use crate::session::Session;
+
+/// An async function that serves a session: it takes a [`Session`] and up to three arguments that come from the request.
+///
+/// It is implemented for functions and closures; see [`FromRequest`] for what the arguments may be, and [`IntoOutcome`]
+/// for what may be returned. The future runs as a task of its own, and is not dropped when the session ends: its
+/// operations give errors then, and it can clean up.
+///
+/// # Examples
+///
+/// ```no_run
+/// use transom::{Path, ServerApp, Session, SessionError, State};
+///
+/// async fn room(session: Session, Path(room): Path<u32>, State(motd): State<String>) -> Result<(), SessionError> {
+///     session.send_datagram(format!("room {room}: {motd}"))?;
+///     session.closed().await;
+///     Ok(())
+/// }
+///
+/// let app = ServerApp::with_state(String::from("be nice")).route("/rooms/{room}", room);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no handler for sessions",
+    note = "a handler is `async fn(Session, …) -> R`: first a `Session`, then up to three arguments that implement \
+            `FromRequest<S>` and are `Send`, where `S` is the state; `R` is `()` or `Result<(), E>` with an `E` that can \
+            be displayed; and its future must be `Send`"
+)]
+pub trait Handler<S, Arguments>: Clone + Send + Sync + 'static {
+    /// Says whether the arguments can be had from requests of a route.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says what is wrong.
+    fn check_pattern(pattern: &str) -> Result<(), String>;
+
+    /// Takes the arguments out of a request.
+    ///
+    /// # Errors
+    ///
+    /// What to answer instead of accepting the session.
+    fn prepare(&self, request: &Request, params: &Params, state: &S) -> Result<Job, Rejection>;
+}
+
+/// A handler with its arguments, waiting for the session.
+pub struct Job(Box<dyn FnOnce(Session) -> Running + Send>);
+
+/// A handler at work.
+type Running = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+impl Job {
+    fn new<F, R>(run: impl FnOnce(Session) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = R> + Send + 'static,
+        R: IntoOutcome,
+    {
+        // The handler is called inside the future, so that a panic of it is caught like one of its body.
+        Self(Box::new(move |session| Box::pin(async move { run(session).await.into_outcome() })))
+    }
+
+    /// Gives the handler its session.
+    pub(crate) fn start(self, session: Session) -> Running {
+        (self.0)(session)
+    }
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Job").finish_non_exhaustive()
+    }
+}
+
+/// A handler of any kind, for the router.
+pub(crate) trait Prepare<S>: Send + Sync {
+    /// See [`Handler::prepare`].
+    fn prepare(&self, request: &Request, params: &Params, state: &S) -> Result<Job, Rejection>;
+}
+
+/// A handler with its kind of arguments remembered.
+pub(crate) struct Route<H, Arguments> {
+    handler: H,
+    arguments: PhantomData<fn(Arguments)>,
+}
+
+impl<H, Arguments> Route<H, Arguments> {
+    pub(crate) fn new(handler: H) -> Self {
+        Self { handler, arguments: PhantomData }
+    }
+}
+
+impl<S, Arguments, H: Handler<S, Arguments>> Prepare<S> for Route<H, Arguments> {
+    fn prepare(&self, request: &Request, params: &Params, state: &S) -> Result<Job, Rejection> {
+        self.handler.prepare(request, params, state)
+    }
+}
+
+macro_rules! handler {
+    ($($argument:ident)*) => {
+        impl<S, F, Fut, R, $($argument,)*> Handler<S, (Session, $($argument,)*)> for F
+        where
+            F: Fn(Session, $($argument,)*) -> Fut + Clone + Send + Sync + 'static,
+            Fut: Future<Output = R> + Send + 'static,
+            R: IntoOutcome,
+            $($argument: FromRequest<S> + Send + 'static,)*
+        {
+            fn check_pattern(pattern: &str) -> Result<(), String> {
+                let _ = pattern;
+                $($argument::check_pattern(pattern)?;)*
+                Ok(())
+            }
+
+            #[allow(non_snake_case, reason = "each argument is named after its type parameter")]
+            fn prepare(&self, request: &Request, params: &Params, state: &S) -> Result<Job, Rejection> {
+                let _ = (request, params, state);
+                $(let $argument = $argument::from_request(request, params, state)?;)*
+                let handler = self.clone();
+                Ok(Job::new(move |session| handler(session, $($argument,)*)))
+            }
+        }
+    };
+}
+
+handler!();
+handler!(A);
+handler!(A B);
+handler!(A B C);
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+    use crate::server::extract::{Path, Query, State};
+
+    fn prepare<A, H: Handler<u8, A>>(handler: &H, path: &str) -> Result<Job, Rejection> {
+        handler.prepare(&Request::new("example.org", path), &Params::default(), &7)
+    }
+
+    fn pattern<A, H: Handler<u8, A>>(_: H, pattern: &str) -> Result<(), String> {
+        H::check_pattern(pattern)
+    }
+
+    #[test]
+    fn up_to_three_arguments() {
+        assert!(prepare(&async |_: Session| {}, "/").is_ok());
+        assert!(prepare(&async |_: Session, _: Query| {}, "/").is_ok());
+        assert!(prepare(&async |_: Session, _: Query, _: State<u8>| {}, "/").is_ok());
+        assert!(prepare(&async |_: Session, _: Query, _: State<u8>, _: Params| {}, "/").is_ok());
+    }
+
+    #[test]
+    fn an_argument_that_cannot_be_had_refuses() {
+        let rejection = prepare(&async |_: Session, _: Path<u8>| {}, "/").unwrap_err();
+        assert_eq!(rejection.status, StatusCode::NOT_FOUND);
+        let rejection = prepare(&async |_: Session, _: State<u8>, _: Query| {}, "/?%ff").unwrap_err();
+        assert_eq!(rejection.status, StatusCode::BAD_REQUEST);
+    }
+
+    #[test]
+    fn every_argument_sees_the_pattern() {
+        assert_eq!(pattern(async |_: Session, _: Query| {}, "/"), Ok(()));
+        assert!(pattern(async |_: Session, _: Query, _: Path<u8>| {}, "/").is_err());
+        assert_eq!(pattern(async |_: Session, _: Query, _: Path<u8>| {}, "/{id}"), Ok(()));
+    }
+
+    #[test]
+    fn functions_that_return_results_are_handlers() {
+        async fn fails(_: Session) -> Result<(), String> {
+            Err(String::from("no"))
+        }
+        assert!(prepare(&fails, "/").is_ok());
+    }
+}

@@ -1,0 +1,194 @@
+//! Servers: routes to handlers, judged by middleware, served on sockets.
+
+mod bind;
+mod dispatch;
+mod extract;
+mod handler;
+mod outcome;
+mod serve;
+mod shutdown;
+
+use std::fmt;
+use std::net::ToSocketAddrs;
+use std::sync::Arc;
+
+use transom_core::Config;
+use transom_core::admission::Admission;
+use transom_core::middleware::Middleware;
+use transom_core::rt::Runtime;
+
+pub(crate) use bind::bind;
+pub use extract::{FromRequest, FromState, Path, Query, State};
+pub use handler::{Handler, Job};
+pub use outcome::{CloseCode, IntoOutcome, Outcome};
+pub use serve::Serve;
+pub use shutdown::{Server, ServerHandle};
+
+use crate::tls::Tls;
+use handler::{Prepare, Route};
+
+/// A server application: which paths exist, who may come in, and what then runs.
+///
+/// A request passes the middleware in the order it was added, then finds its route; what is not there is answered with
+/// 404. The arguments of the handler are taken out of the request, and only then is the session accepted.
+///
+/// # Examples
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// use transom::{AllowOrigins, ServerApp, Session, SessionError, Tls};
+///
+/// async fn echo(session: Session) -> Result<(), SessionError> {
+///     while let Some(datagram) = session.recv_datagram().await? {
+///         session.send_datagram(datagram)?;
+///     }
+///     Ok(())
+/// }
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// ServerApp::new()
+///     .middleware(AllowOrigins::only(["https://chat.example"]))
+///     .route("/echo", echo)
+///     .bind("[::]:4433", Tls::from_pem("cert.pem", "key.pem")?)
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "an app does nothing until it is bound and served"]
+pub struct ServerApp<S = ()> {
+    state: S,
+    admission: Admission<Box<dyn Prepare<S>>>,
+    config: Config,
+    runtime: Option<Arc<dyn Runtime>>,
+    protocols: Vec<String>,
+}
+
+impl ServerApp {
+    /// An app without state.
+    pub fn new() -> Self {
+        Self::with_state(())
+    }
+}
+
+impl Default for ServerApp {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> ServerApp<S> {
+    /// An app whose handlers can ask for `state`, see [`State`].
+    pub fn with_state(state: S) -> Self {
+        Self { state, admission: Admission::default(), config: Config::default(), runtime: None, protocols: Vec::new() }
+    }
+
+    /// Serves the sessions of a path, or of all paths that a pattern with `{parameters}` matches.
+    ///
+    /// A parameter stands for one whole segment. Exact segments win over parameters.
+    ///
+    /// # Panics
+    ///
+    /// When the pattern is malformed or exists already, or does not have what the handler asks for: mistakes in the
+    /// program, shown at the line that makes them.
+    #[track_caller]
+    pub fn route<H, Arguments>(mut self, pattern: &str, handler: H) -> Self
+    where
+        H: Handler<S, Arguments>,
+        Arguments: 'static,
+    {
+        if let Err(sentence) = H::check_pattern(pattern) {
+            panic!("route {pattern:?}: {sentence}");
+        }
+        if let Err(error) = self.admission.route(pattern, Box::new(Route::new(handler))) {
+            panic!("{error}");
+        }
+        self
+    }
+
+    /// Lets `middleware` judge every request, after the ones added before.
+    pub fn middleware(mut self, middleware: impl Middleware) -> Self {
+        self.admission.push(middleware);
+        self
+    }
+
+    /// The subprotocols the server speaks; of those a client offers, its own favourite is chosen.
+    pub fn protocols<I>(mut self, protocols: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.protocols = protocols.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets limits and deadlines; the default is meant for production.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Runs on this runtime instead of the one the server is started in.
+    pub fn runtime(mut self, runtime: Arc<dyn Runtime>) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
+    /// Listens on an address: `"[::]:4433"` is every address of the machine, IPv4 as well.
+    ///
+    /// A name is resolved here, which may block, and all its addresses are bound. Errors come when the server starts.
+    pub fn bind(self, address: impl ToSocketAddrs, tls: Tls) -> Serve<S> {
+        Serve::new(self, address, tls)
+    }
+}
+
+impl<S> fmt::Debug for ServerApp<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerApp")
+            .field("admission", &self.admission)
+            .field("protocols", &self.protocols)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::Session;
+
+    async fn nothing(_: Session) {}
+
+    async fn with_path(_: Session, _: Path<u8>) {}
+
+    #[test]
+    #[should_panic(expected = "registered already")]
+    fn a_route_exists_once() {
+        let _ = ServerApp::new().route("/a", nothing).route("/a", nothing);
+    }
+
+    #[test]
+    #[should_panic(expected = "exactly one {parameter}")]
+    fn a_handler_s_arguments_must_be_in_the_pattern() {
+        let _ = ServerApp::new().route("/a", with_path);
+    }
+
+    #[test]
+    fn mistakes_are_shown_at_the_user_s_line() {
+        let line = Arc::new(std::sync::Mutex::new(0));
+        let seen = Arc::clone(&line);
+        let this_thread = std::thread::current().id();
+        let old = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            // Other tests panic meanwhile, on threads of their own.
+            if let Some(location) = info.location()
+                && std::thread::current().id() == this_thread
+            {
+                *seen.lock().unwrap() = location.line();
+            }
+        }));
+        let here = line!() + 1;
+        let result = std::panic::catch_unwind(|| drop(ServerApp::new().route("no slash", nothing)));
+        std::panic::set_hook(old);
+        assert!(result.is_err());
+        assert_eq!(*line.lock().unwrap(), here);
+    }
+}

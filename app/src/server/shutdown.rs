@@ -1,0 +1,210 @@
+//! A running server, and how it is brought to its end.
+
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::Poll;
+use std::time::Duration;
+
+use transom_core::EndpointStats;
+
+use crate::driver::{Done, Shared, Shutdown};
+use crate::error::ServeError;
+use crate::tls::Tls;
+
+/// A server that is running.
+///
+/// It is closed at once when the `Server` and all its [handles](Self::handle) are gone.
+#[derive(Debug)]
+#[must_use = "a server is closed when it is dropped"]
+pub struct Server {
+    endpoints: Arc<Endpoints>,
+}
+
+/// Controls a server from anywhere; can be cloned.
+#[derive(Debug, Clone)]
+pub struct ServerHandle {
+    endpoints: Arc<Endpoints>,
+}
+
+/// A [`ServerHandle`] that does not keep the server.
+pub(super) struct WeakHandle(Weak<Endpoints>);
+
+/// All endpoints of a server, one for each address.
+#[derive(Debug)]
+struct Endpoints {
+    shared: Vec<Arc<Shared>>,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Server {
+    pub(super) fn new(shared: Vec<Arc<Shared>>, addresses: Vec<SocketAddr>) -> Self {
+        Self { endpoints: Arc::new(Endpoints { shared, addresses }) }
+    }
+
+    /// The addresses it listens on, with the ports the system chose where 0 was asked for.
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        self.endpoints.addresses.clone()
+    }
+
+    /// Counters since the start, over all addresses.
+    pub fn stats(&self) -> EndpointStats {
+        self.endpoints.stats()
+    }
+
+    /// A handle to watch and stop the server with.
+    pub fn handle(&self) -> ServerHandle {
+        ServerHandle { endpoints: Arc::clone(&self.endpoints) }
+    }
+
+    /// Waits until the server has been shut down and all its connections are closed.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError::Socket`] when a socket failed; the rest of the server is closed then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost; the server goes on.
+    pub fn wait(&self) -> impl Future<Output = Result<(), ServeError>> + Send + use<> {
+        let endpoints = Arc::clone(&self.endpoints);
+        async move {
+            let result = endpoints.done().await;
+            match &result {
+                Ok(()) => tracing::info!("server stopped"),
+                Err(_) => endpoints.shut_down(Shutdown::Now),
+            }
+            result
+        }
+    }
+}
+
+impl ServerHandle {
+    /// Begins a graceful shutdown; returns at once, see [`Server::wait`].
+    ///
+    /// New sessions are refused with 503, and open ones are asked to wind down. When all are over and their handlers
+    /// have returned, or `grace` has passed, what is left is closed with code 0 and the reason "server shutting down",
+    /// and then the connections.
+    pub fn shutdown(&self, grace: Duration) {
+        tracing::info!(?grace, sessions = self.sessions(), "server shuts down");
+        self.endpoints.shut_down(Shutdown::Graceful(grace));
+    }
+
+    /// Closes all sessions and connections without waiting for anybody, also during a graceful shutdown.
+    pub fn close_now(&self) {
+        tracing::info!(sessions = self.sessions(), "server closes at once");
+        self.endpoints.shut_down(Shutdown::Now);
+    }
+
+    /// Number of sessions open now.
+    pub fn sessions(&self) -> usize {
+        self.endpoints.shared.iter().map(|shared| shared.open_sessions()).sum()
+    }
+
+    /// Counters since the start, over all addresses.
+    pub fn stats(&self) -> EndpointStats {
+        self.endpoints.stats()
+    }
+
+    /// The addresses it listens on, with the ports the system chose where 0 was asked for.
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        self.endpoints.addresses.clone()
+    }
+
+    /// Uses another certificate for connections that come from now on; open ones are not touched.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError::Config`] when it cannot be used for QUIC; the old one stays.
+    pub fn set_tls(&self, tls: &Tls) -> Result<(), ServeError> {
+        for shared in &self.endpoints.shared {
+            shared.act(|state| state.endpoint.set_server_tls(tls.server_config()))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn downgrade(&self) -> WeakHandle {
+        WeakHandle(Arc::downgrade(&self.endpoints))
+    }
+}
+
+impl Endpoints {
+    fn shut_down(&self, shutdown: Shutdown) {
+        for shared in &self.shared {
+            shared.shut_down(shutdown);
+        }
+    }
+
+    fn stats(&self) -> EndpointStats {
+        let mut sum = EndpointStats::default();
+        for shared in &self.shared {
+            add(&mut sum, &shared.stats());
+        }
+        sum
+    }
+
+    /// Waits until all endpoints are done, or one fails.
+    async fn done(&self) -> Result<(), ServeError> {
+        let mut waiting: Vec<Done<'_>> = self.shared.iter().map(|shared| Done::new(shared)).collect();
+        poll_fn(|context| {
+            let mut all_done = true;
+            for done in &mut waiting {
+                match done.poll(context) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(ServeError::Socket(error))),
+                    Poll::Pending => all_done = false,
+                }
+            }
+            if all_done { Poll::Ready(Ok(())) } else { Poll::Pending }
+        })
+        .await
+    }
+}
+
+impl Drop for Endpoints {
+    fn drop(&mut self) {
+        self.shut_down(Shutdown::Now);
+    }
+}
+
+/// Shuts the server down when `signal` is ready; ends also when the server ends otherwise.
+pub(super) async fn on_signal(
+    mut signal: Pin<Box<dyn Future<Output = ()> + Send>>,
+    grace: Duration,
+    server: WeakHandle,
+) {
+    // What is waited for belongs to the endpoints, which this task must not keep.
+    let Some(shared) = server.0.upgrade().and_then(|endpoints| endpoints.shared.first().cloned()) else { return };
+    let mut done = Done::new(&shared);
+    let asked = poll_fn(|context| {
+        if signal.as_mut().poll(context).is_ready() {
+            return Poll::Ready(true);
+        }
+        done.poll(context).map(|_| false)
+    });
+    if asked.await
+        && let Some(endpoints) = server.0.upgrade()
+    {
+        ServerHandle { endpoints }.shutdown(grace);
+    }
+}
+
+fn add(sum: &mut EndpointStats, part: &EndpointStats) {
+    sum.connections_open += part.connections_open;
+    sum.connections_accepted += part.connections_accepted;
+    sum.connections_refused += part.connections_refused;
+    sum.connections_lost += part.connections_lost;
+    sum.sessions_open += part.sessions_open;
+    sum.sessions_accepted += part.sessions_accepted;
+    sum.sessions_refused += part.sessions_refused;
+    sum.streams_opened_by_peer += part.streams_opened_by_peer;
+    sum.streams_opened += part.streams_opened;
+    sum.datagrams_received += part.datagrams_received;
+    sum.datagrams_sent += part.datagrams_sent;
+    sum.datagrams_dropped += part.datagrams_dropped;
+    sum.udp_datagrams_received += part.udp_datagrams_received;
+    sum.udp_bytes_received += part.udp_bytes_received;
+    sum.udp_datagrams_sent += part.udp_datagrams_sent;
+    sum.udp_bytes_sent += part.udp_bytes_sent;
+}

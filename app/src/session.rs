@@ -1,0 +1,368 @@
+//! A WebTransport session.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use transom_core::{ConnectionStats, Direction, Request, Response, SendDatagramError, SessionEnd, SessionId, StreamId};
+
+use crate::driver::{Done, Kind, Place, SessionCell, Shared, Shutdown, StreamRef};
+use crate::error::SessionError;
+use crate::stream::{BiStream, RecvStream, SendStream};
+
+/// A session: streams and datagrams between a client and a server.
+///
+/// A `Session` is a handle that can be cloned and sent to other tasks; all clones are the same session. When the last
+/// clone is dropped, the session is closed with code 0. Streams do not count: keep a clone for as long as you use them.
+/// Closing a session never closes the connection of others; a client's connection, which has only this one session, is
+/// closed with it.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example(session: transom::Session) -> Result<(), transom::SessionError> {
+/// let mut stream = session.open_uni().await?;
+/// stream.write_all(b"hello").await?;
+/// stream.finish()?;
+/// while let Some(datagram) = session.recv_datagram().await? {
+///     session.send_datagram(datagram)?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Session {
+    handle: Arc<Handle>,
+}
+
+/// What all clones of a [`Session`] share; closes the session when it goes.
+#[derive(Debug)]
+struct Handle {
+    cell: Arc<SessionCell>,
+    /// A client's connection lives for this session only, and ends with the handle.
+    owns_connection: bool,
+}
+
+impl Session {
+    /// A handle of a server's session.
+    pub(crate) fn new(cell: Arc<SessionCell>) -> Self {
+        Self { handle: Arc::new(Handle { cell, owns_connection: false }) }
+    }
+
+    /// A handle of a client's session, which closes the connection when it goes.
+    pub(crate) fn owning_connection(cell: Arc<SessionCell>) -> Self {
+        Self { handle: Arc::new(Handle { cell, owns_connection: true }) }
+    }
+
+    /// The session's name within its connection.
+    pub fn id(&self) -> SessionId {
+        self.cell().id
+    }
+
+    /// The request that the client made for this session.
+    pub fn request(&self) -> &Request {
+        &self.cell().request
+    }
+
+    /// The subprotocol that the server chose from those the client offered.
+    pub fn protocol(&self) -> Option<&str> {
+        self.cell().response.get().and_then(Response::protocol)
+    }
+
+    /// The header fields of the server's answer.
+    pub fn response_headers(&self) -> &HeaderMap {
+        static EMPTY: std::sync::LazyLock<HeaderMap> = std::sync::LazyLock::new(HeaderMap::new);
+        self.cell().response.get().map_or(&EMPTY, Response::headers)
+    }
+
+    /// The peer's address when the session began; IPv4 addresses stand in their own form.
+    pub fn remote_address(&self) -> SocketAddr {
+        self.cell().remote
+    }
+
+    /// Waits for the peer to open a bidirectional stream; `None` once the session was closed by either side.
+    ///
+    /// Streams come in the order in which the peer opened them. How many it may have open is bounded by
+    /// [`Config::max_bidi_streams`](crate::Config::max_bidi_streams).
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Ended`] when the session ended without being closed: the connection was lost, or a side
+    /// aborted.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no stream.
+    pub async fn accept_bi(&self) -> Result<Option<BiStream>, SessionError> {
+        let stream = self.accept(Direction::Bidirectional, Kind::AcceptBidirectional).await?;
+        Ok(stream.map(|id| self.bi_stream(id)))
+    }
+
+    /// Waits for the peer to open a unidirectional stream; `None` once the session was closed by either side.
+    ///
+    /// Streams come in the order in which the peer opened them. How many it may have open is bounded by
+    /// [`Config::max_uni_streams`](crate::Config::max_uni_streams).
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Ended`] when the session ended without being closed: the connection was lost, or a side
+    /// aborted.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no stream.
+    pub async fn accept_uni(&self) -> Result<Option<RecvStream>, SessionError> {
+        let stream = self.accept(Direction::Unidirectional, Kind::AcceptUnidirectional).await?;
+        Ok(stream.map(|id| RecvStream::new(self.stream(id))))
+    }
+
+    /// Opens a bidirectional stream, waiting while the peer's stream limit is used up.
+    ///
+    /// The peer learns of the stream at once, not with the first write.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Ended`] when the session is over.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future before it is ready opens no stream.
+    pub async fn open_bi(&self) -> Result<BiStream, SessionError> {
+        let id = self.open(Direction::Bidirectional, Kind::OpenBidirectional).await?;
+        Ok(self.bi_stream(id))
+    }
+
+    /// Opens a unidirectional stream, waiting while the peer's stream limit is used up.
+    ///
+    /// The peer learns of the stream at once, not with the first write.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Ended`] when the session is over.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future before it is ready opens no stream.
+    pub async fn open_uni(&self) -> Result<SendStream, SessionError> {
+        let id = self.open(Direction::Unidirectional, Kind::OpenUnidirectional).await?;
+        Ok(SendStream::new(self.stream(id)))
+    }
+
+    /// Queues a datagram, without waiting; when the buffer is full, the oldest one in it is dropped.
+    ///
+    /// The buffer is [`Config::datagram_send_buffer`](crate::Config::datagram_send_buffer) of the connection.
+    ///
+    /// # Errors
+    ///
+    /// [`SendDatagramError::TooLarge`] when it does not fit one packet, [`SendDatagramError::Closed`] when the session
+    /// is over; never `Blocked`.
+    pub fn send_datagram(&self, payload: impl Into<Bytes>) -> Result<(), SendDatagramError> {
+        let payload = payload.into();
+        self.cell().act(|mut session| session.force_datagram(&payload)).unwrap_or(Err(SendDatagramError::Closed))
+    }
+
+    /// Queues a datagram, waiting while the buffer is full.
+    ///
+    /// # Errors
+    ///
+    /// [`SendDatagramError::TooLarge`] when it does not fit one packet, [`SendDatagramError::Closed`] when the session
+    /// is over; never `Blocked`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future before it is ready sends nothing.
+    pub async fn send_datagram_wait(&self, payload: impl Into<Bytes>) -> Result<(), SendDatagramError> {
+        let payload = payload.into();
+        let mut place = Place::new(self.cell(), Kind::DatagramRoom);
+        let sent = poll_fn(|context| {
+            place.poll(context, |mut session| match session.send_datagram(&payload) {
+                Err(SendDatagramError::Blocked) => None,
+                result => Some(result),
+            })
+        });
+        sent.await.unwrap_or(Err(SendDatagramError::Closed))
+    }
+
+    /// Waits for a datagram; `None` once the session was closed by either side.
+    ///
+    /// Datagrams that are not read in time are dropped, the oldest first; see
+    /// [`Config::datagram_queue`](crate::Config::datagram_queue).
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Ended`] when the session ended without being closed: the connection was lost, or a side
+    /// aborted.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no datagram.
+    pub async fn recv_datagram(&self) -> Result<Option<Bytes>, SessionError> {
+        let mut place = Place::new(self.cell(), Kind::Datagram);
+        let received = poll_fn(|context| place.poll(context, |mut session| session.recv_datagram()));
+        none_if_clean(received.await)
+    }
+
+    /// The most payload bytes that fit a datagram now; it changes with the path, and is 0 once the session is over.
+    pub fn max_datagram_size(&self) -> usize {
+        self.cell().look(|mut session| session.max_datagram_size()).unwrap_or(0)
+    }
+
+    /// Closes the session with an application's code and explanation, which the peer gets to see.
+    ///
+    /// Does not wait: streams are reset, and what is not acknowledged may be lost, so let the peer close, or wait for
+    /// [`SendStream::acknowledged`], where that matters. The reason is cut to 1024 bytes. Has no effect on a session
+    /// that is over. Await [`closed`](Self::closed) before the program ends, or the close may never leave.
+    pub fn close(&self, code: u32, reason: &str) {
+        self.cell().act(|mut session| session.close(code, cut(reason, MAX_REASON)));
+    }
+
+    /// Ends the session with code 0 in the shortest form: the end of its stream, without a close message.
+    ///
+    /// Otherwise like [`close`](Self::close).
+    pub fn finish(&self) {
+        self.cell().act(|mut session| session.finish());
+    }
+
+    /// Asks the peer to wind the session down; nothing is closed by it.
+    pub fn drain(&self) {
+        self.cell().act(|mut session| session.drain());
+    }
+
+    /// Waits for the end of the session, and says why it ended.
+    ///
+    /// After a [`close`](Self::close) on our side this is ready once the close has been handed to the network.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost; the end is remembered.
+    pub async fn closed(&self) -> SessionEnd {
+        let mut place = Place::new(self.cell(), Kind::End);
+        loop {
+            if let Err(end) = poll_fn(|context| place.poll_until(context, |_| false)).await {
+                return end;
+            }
+        }
+    }
+
+    /// Waits until the peer asks to wind the session down, or the session ends.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost; the wish is remembered.
+    pub async fn draining(&self) {
+        let mut place = Place::new(self.cell(), Kind::Draining);
+        // Either way there is nothing more to wait for.
+        let _ = poll_fn(|context| place.poll_until(context, SessionCell::is_draining)).await;
+    }
+
+    /// Closes the session and, on a client, waits until its connection is closed as well; at most about 1.5 seconds.
+    ///
+    /// The last thing to do before the program ends: the server then knows that we are gone.
+    ///
+    /// # Cancel safety
+    ///
+    /// The session is closed even if the future is dropped.
+    pub async fn shutdown(self, code: u32, reason: &str) {
+        self.close(code, reason);
+        self.closed().await;
+        if self.handle.owns_connection {
+            self.shared().shut_down(Shutdown::Graceful(std::time::Duration::ZERO));
+            let mut done = Done::new(self.shared());
+            // A socket that broke is closed, too.
+            let _ = poll_fn(|context| done.poll(context)).await;
+        }
+    }
+
+    /// Counters and estimates of the connection under the session; all zero once that is gone.
+    pub fn stats(&self) -> ConnectionStats {
+        self.cell().look_at_connection(|connection| connection.stats()).unwrap_or_default()
+    }
+
+    /// Why the session ended, if it has.
+    pub fn end(&self) -> Option<&SessionEnd> {
+        self.cell().end()
+    }
+
+    /// Waits until the peer has everything written on finished streams, or the session ends.
+    pub(crate) async fn streams_acknowledged(&self) {
+        let mut place = Place::new(self.cell(), Kind::Acknowledged);
+        let done = |session: transom_core::Session<'_>| (session.unacknowledged_streams() == 0).then_some(());
+        let _ = poll_fn(|context| place.poll(context, done)).await;
+    }
+
+    /// The endpoint under the session.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.cell().shared
+    }
+
+    fn cell(&self) -> &SessionCell {
+        &self.handle.cell
+    }
+
+    fn stream(&self, id: StreamId) -> StreamRef {
+        StreamRef { cell: Arc::clone(&self.handle.cell), id }
+    }
+
+    fn bi_stream(&self, id: StreamId) -> BiStream {
+        BiStream { send: SendStream::new(self.stream(id)), recv: RecvStream::new(self.stream(id)) }
+    }
+
+    async fn accept(&self, direction: Direction, kind: Kind) -> Result<Option<StreamId>, SessionError> {
+        let mut place = Place::new(self.cell(), kind);
+        none_if_clean(poll_fn(|context| place.poll(context, |mut session| session.accept(direction))).await)
+    }
+
+    async fn open(&self, direction: Direction, kind: Kind) -> Result<StreamId, SessionError> {
+        let mut place = Place::new(self.cell(), kind);
+        // Blocked or closed, there is none now; a closed session gives its end as soon as the driver has seen it.
+        Ok(poll_fn(|context| place.poll(context, |mut session| session.open(direction).ok())).await?)
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if self.cell.end().is_none() {
+            self.cell.act(|mut session| session.close(0, ""));
+        }
+        if self.owns_connection {
+            self.cell.shared.shut_down(Shutdown::Graceful(std::time::Duration::ZERO));
+        }
+    }
+}
+
+/// A clean end is no error to who waits for more.
+fn none_if_clean<T>(result: Result<T, SessionEnd>) -> Result<Option<T>, SessionError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(end) if end.is_clean() => Ok(None),
+        Err(end) => Err(end.into()),
+    }
+}
+
+/// The longest beginning of `text` that has at most `limit` bytes.
+pub(crate) fn cut(text: &str, limit: usize) -> &str {
+    let mut end = text.len().min(limit);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// Bytes of the explanation in a close (draft-ietf-webtrans-http3-16, section 6).
+pub(crate) const MAX_REASON: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cutting_respects_characters() {
+        assert_eq!(cut("hello", 10), "hello");
+        assert_eq!(cut("hello", 2), "he");
+        assert_eq!(cut("añb", 2), "a");
+        assert_eq!(cut("añb", 3), "añ");
+        assert_eq!(cut("ñ", 0), "");
+    }
+}

@@ -1,0 +1,197 @@
+//! The receiving half of a stream.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use transom_core::{Connection, StreamId};
+
+use crate::driver::{Slot, StreamRef};
+use crate::error::{ReadError, ReadExactError, ReadToEndError};
+
+/// The receiving half of a stream.
+///
+/// Dropped before the end of the stream was read, it asks the peer to stop sending, with code 0. What the peer may send
+/// ahead of our reading is bounded by [`Config::stream_window`](crate::Config::stream_window).
+#[derive(Debug)]
+pub struct RecvStream {
+    stream: StreamRef,
+    reading: Reading,
+    /// Whether our waker may stand in the stream's slot.
+    registered: bool,
+}
+
+/// What reading came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// There may be more.
+    Open,
+    /// The end was read.
+    Finished,
+    /// The stream was stopped, or an error was reported.
+    Closed,
+}
+
+impl RecvStream {
+    pub(crate) fn new(stream: StreamRef) -> Self {
+        Self { stream, reading: Reading::Open, registered: false }
+    }
+
+    /// The stream's name within its connection.
+    pub fn id(&self) -> StreamId {
+        self.stream.id
+    }
+
+    /// Reads into `buffer`: the number of bytes, or `None` at the end of the stream.
+    ///
+    /// Waits until there is at least one byte. An empty buffer gives 0 at once.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Reset`] when the peer gave the stream up, [`ReadError::SessionEnded`] when the session ended
+    /// first, [`ReadError::Closed`] after [`stop`](Self::stop) or such an error.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no bytes.
+    pub async fn read(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, ReadError> {
+        if buffer.is_empty() {
+            return Ok(Some(0));
+        }
+        let Some(bytes) = self.read_bytes(buffer.len()).await? else { return Ok(None) };
+        buffer[..bytes.len()].copy_from_slice(&bytes);
+        Ok(Some(bytes.len()))
+    }
+
+    /// Reads at most `max` bytes without copying them, or `None` at the end of the stream.
+    ///
+    /// Waits until there is at least one byte. With a `max` of 0 the bytes are empty and there at once.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read`](Self::read).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no bytes.
+    pub async fn read_bytes(&mut self, max: usize) -> Result<Option<Bytes>, ReadError> {
+        poll_fn(|context| self.poll_read_bytes(context, max)).await
+    }
+
+    /// Fills `buffer`.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadExactError::FinishedEarly`] when the stream ends first, and those of [`read`](Self::read).
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: bytes read so far are lost with the future.
+    pub async fn read_exact(&mut self, buffer: &mut [u8]) -> Result<(), ReadExactError> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.read(&mut buffer[filled..]).await? {
+                Some(count) => filled += count,
+                None => return Err(ReadExactError::FinishedEarly(filled)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the rest of the stream, which may be at most `limit` bytes long.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadToEndError::TooLong`] when there is more, which also stops the stream with code 0; and those of
+    /// [`read`](Self::read). Nothing is cut silently.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: bytes read so far are lost with the future.
+    pub async fn read_to_end(&mut self, limit: usize) -> Result<Bytes, ReadToEndError> {
+        let (mut first, mut joined, mut length) = (Bytes::new(), BytesMut::new(), 0);
+        // One byte more than allowed is asked for, since only that tells a full stream from a longer one.
+        while let Some(bytes) = self.read_bytes((limit - length).saturating_add(1)).await? {
+            length += bytes.len();
+            if length > limit {
+                // The caller learns that it is too long; whether the stop still matters to anybody is not its concern.
+                let _ = self.stop(0);
+                return Err(ReadToEndError::TooLong { limit });
+            }
+            // A stream in one piece, as short ones are, is not copied.
+            if first.is_empty() {
+                first = bytes;
+                continue;
+            }
+            if joined.is_empty() {
+                joined.extend_from_slice(&first);
+            }
+            joined.extend_from_slice(&bytes);
+        }
+        Ok(if joined.is_empty() { first } else { joined.freeze() })
+    }
+
+    /// Asks the peer to stop sending, with an application's code; nothing more can be read.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Closed`] when the end was read or the stream was stopped before, [`ReadError::SessionEnded`] when
+    /// the session is over.
+    pub fn stop(&mut self, code: u32) -> Result<(), ReadError> {
+        if self.reading != Reading::Open {
+            return Err(ReadError::Closed);
+        }
+        self.reading = Reading::Closed;
+        match self.stream.act(|connection, id| connection.recv_stream(id).stop(code)) {
+            Some(Ok(())) => Ok(()),
+            _ => Err(self.closed()),
+        }
+    }
+
+    /// Reads at most `max` bytes if there are any; `None` at the end, pending while there is nothing.
+    pub(crate) fn poll_read_bytes(
+        &mut self,
+        context: &Context<'_>,
+        max: usize,
+    ) -> Poll<Result<Option<Bytes>, ReadError>> {
+        if max == 0 {
+            return Poll::Ready(Ok(Some(Bytes::new())));
+        }
+        match self.reading {
+            Reading::Open => {}
+            Reading::Finished => return Poll::Ready(Ok(None)),
+            Reading::Closed => return Poll::Ready(Err(self.closed())),
+        }
+        let attempt = |connection: &mut Connection, id| match connection.recv_stream(id).read(max) {
+            Err(transom_core::ReadError::Blocked) => None,
+            result => Some(result),
+        };
+        let result = ready!(self.stream.poll(context, Slot::Read, &mut self.registered, attempt));
+        if let Some(Ok(Some(bytes))) = result {
+            return Poll::Ready(Ok(Some(bytes)));
+        }
+        self.reading = if let Some(Ok(None)) = result { Reading::Finished } else { Reading::Closed };
+        Poll::Ready(match result {
+            Some(Ok(end)) => Ok(end),
+            Some(Err(transom_core::ReadError::Reset(code))) => Err(ReadError::Reset(code)),
+            Some(Err(_)) | None => Err(self.closed()),
+        })
+    }
+
+    /// Why nothing can be read.
+    fn closed(&self) -> ReadError {
+        self.stream.cell.end().cloned().map_or(ReadError::Closed, ReadError::SessionEnded)
+    }
+}
+
+impl Drop for RecvStream {
+    fn drop(&mut self) {
+        if self.reading == Reading::Open {
+            // The session may be over; then there is nobody to tell.
+            let _ = self.stop(0);
+        }
+        if self.registered {
+            self.stream.forget(&[Slot::Read]);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Requests that do not become sessions, and what handlers get from those that do.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Running, echo, within};
+use transom::{
+    AllowOrigins, Client, ClientError, ConnectionError, Decision, FromRequest, HeaderName, HeaderValue, Params, Path,
+    Query, Rejection, Request, ServerApp, Session, SessionError, State, StatusCode, Tls,
+};
+
+/// The status of a refusal, and one of its header fields.
+async fn refused(running: &Running, path: &str) -> (u16, Option<String>) {
+    match within(running.client().connect(&running.url(path))).await {
+        Err(ClientError::Refused { status, headers }) => {
+            let detail = headers.get("x-detail").map(|value| value.to_str().unwrap().to_owned());
+            (status.as_u16(), detail)
+        }
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there() {
+    async fn room(_: Session, _: Path<u8>) {}
+    let running = Running::start(ServerApp::new().route("/echo", echo).route("/rooms/{room}", room));
+    for path in ["/", "/elsewhere", "/echo/", "/rooms/blue", "/rooms/256", "/rooms"] {
+        assert_eq!(refused(&running, path).await, (404, None), "{path}");
+    }
+    let session = running.session("/echo?query").await;
+    drop(session);
+}
+
+#[tokio::test]
+async fn middleware_refuses_with_status_and_headers() {
+    let quota = |request: &Request, _: std::time::Instant| {
+        if request.headers().contains_key("x-paid") {
+            return Decision::Continue;
+        }
+        let detail = (HeaderName::from_static("x-detail"), HeaderValue::from_static("no money"));
+        Decision::Reject(Rejection::new(StatusCode::PAYMENT_REQUIRED).header(detail.0, detail.1))
+    };
+    let running = Running::start(ServerApp::new().middleware(quota).route("/echo", echo));
+    assert_eq!(refused(&running, "/echo").await, (402, Some(String::from("no money"))));
+    assert_eq!(refused(&running, "/elsewhere").await.0, 402, "middleware comes first");
+    let paid = running.client().header("x-paid", "yes");
+    within(paid.connect(&running.url("/echo"))).await.unwrap();
+}
+
+#[tokio::test]
+async fn origins() {
+    let app = ServerApp::new().middleware(AllowOrigins::only(["https://chat.example"])).route("/echo", echo);
+    let running = Running::start(app);
+    let with = |origin: &'static str| running.client().header("origin", origin);
+    within(with("https://chat.example").connect(&running.url("/echo"))).await.unwrap();
+    let denied = within(with("https://evil.example").connect(&running.url("/echo"))).await;
+    assert!(matches!(denied, Err(ClientError::Refused { status: StatusCode::FORBIDDEN, .. })), "{denied:?}");
+}
+
+#[tokio::test]
+async fn a_panic_while_deciding_is_a_500_and_no_more() {
+    struct Panics;
+    impl<S> FromRequest<S> for Panics {
+        fn from_request(_: &Request, _: &Params, _: &S) -> Result<Self, Rejection> {
+            std::panic::resume_unwind(Box::new("expected by the test"))
+        }
+    }
+    async fn never(_: Session, _: Panics) {}
+    let running = Running::start(ServerApp::new().route("/panic", never).route("/echo", echo));
+    assert_eq!(refused(&running, "/panic").await.0, 500);
+    running.session("/echo").await;
+}
+
+#[tokio::test]
+async fn handlers_get_what_they_ask_for() {
+    async fn tell(
+        session: Session,
+        Path(room): Path<String>,
+        query: Query,
+        State(motd): State<String>,
+    ) -> Result<(), SessionError> {
+        let header = session.request().headers().get("x-name").unwrap().to_str().unwrap().to_owned();
+        let text = format!("{room} {} {motd} {header}", query.get("a").unwrap_or("-"));
+        let mut stream = session.open_uni().await?;
+        stream.write_all(text.as_bytes()).await?;
+        stream.finish()?;
+        Ok(())
+    }
+    let running = Running::start(ServerApp::with_state(String::from("motd")).route("/rooms/{room}", tell));
+    let client = running.client().header("x-name", "me");
+    let session = within(client.connect(&running.url("/rooms/caf%C3%A9?a=b%20c"))).await.unwrap();
+    let mut stream = within(session.accept_uni()).await.unwrap().unwrap();
+    assert_eq!(within(stream.read_to_end(100)).await.unwrap(), "café b c motd me");
+}
+
+#[tokio::test]
+async fn a_subprotocol_is_chosen() {
+    async fn tell(session: Session) -> Result<(), SessionError> {
+        let mut stream = session.open_uni().await?;
+        stream.write_all(session.protocol().unwrap_or("none").as_bytes()).await?;
+        stream.finish()?;
+        session.closed().await;
+        Ok(())
+    }
+    let running = Running::start(ServerApp::new().protocols(["v1", "v2"]).route("/", tell));
+    for (offered, chosen) in [(vec!["v3", "v2", "v1"], Some("v2")), (vec!["v9"], None), (vec![], None)] {
+        let client = offered.iter().fold(running.client(), |client, name| client.protocol(*name));
+        let session = within(client.connect(&running.url("/"))).await.unwrap();
+        assert_eq!(session.protocol(), chosen, "{offered:?}");
+        let mut stream = within(session.accept_uni()).await.unwrap().unwrap();
+        assert_eq!(within(stream.read_to_end(10)).await.unwrap(), chosen.unwrap_or("none"), "{offered:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_trusted() {
+    let running = Running::start(ServerApp::new().route("/echo", echo));
+    let wrong = Client::builder().certificate_hash([0; 32]);
+    let error = within(wrong.connect(&running.url("/echo"))).await.unwrap_err();
+    assert!(matches!(error, ClientError::Connection(ConnectionError::Transport { .. })), "{error:?}");
+    let anybody = Client::builder().danger_accept_any_certificate();
+    within(anybody.connect(&running.url("/echo"))).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_known_by_its_authority() {
+    let tls = Tls::self_signed(["localhost", "127.0.0.1"]).unwrap();
+    let pem = tls.certificate_pem();
+    let server = ServerApp::new().route("/echo", echo).bind("127.0.0.1:0", tls).start().unwrap();
+    let port = server.local_addrs()[0].port();
+    let client = Client::builder().certificate_authority_pem(pem);
+    // rustls takes an authority's own certificate for a server's only with care; what counts is that names are looked at.
+    let by_other_name = client.clone().address(server.local_addrs()[0]);
+    let error = within(by_other_name.connect(&format!("https://other.example:{port}/echo"))).await.unwrap_err();
+    assert!(matches!(error, ClientError::Connection(ConnectionError::Transport { .. })), "{error:?}");
+}
+
+#[tokio::test]
+async fn names_are_resolved_and_all_addresses_tried() {
+    let running = Running::start(ServerApp::new().route("/echo", echo));
+    // The server has no IPv6 address, and the name may mean one first.
+    let url = format!("https://localhost:{}/echo", running.address.port());
+    within(running.client().connect(&url)).await.unwrap();
+    let nowhere = within(running.client().connect("https://no-such-name.invalid/")).await;
+    assert!(matches!(nowhere, Err(ClientError::Resolve(_))), "{nowhere:?}");
+}
+
+#[tokio::test]
+async fn nobody_answers() {
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/", silent.local_addr().unwrap());
+    let client = Client::builder().danger_accept_any_certificate().timeout(Duration::from_millis(200));
+    assert!(matches!(within(client.connect(&url)).await, Err(ClientError::TimedOut)));
+}
+
+#[tokio::test]
+async fn a_connect_that_is_given_up_leaves_nothing_behind() {
+    let running = Running::start(ServerApp::new().route("/echo", echo));
+    let url = running.url("/echo");
+    for polls in 0..20 {
+        let client = running.client();
+        let mut connecting = Box::pin(client.connect(&url));
+        for _ in 0..polls {
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            if std::future::Future::poll(connecting.as_mut(), &mut context).is_ready() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(connecting);
+    }
+    within(async {
+        while running.server.stats().connections_open > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+}

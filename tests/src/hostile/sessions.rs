@@ -1,0 +1,143 @@
+//! Several sessions on a connection, and requests that come and go (2.9, parts of 2.1 and 2.5 of the catalogue).
+
+use super::attacker::AUTHORITY;
+use super::{Case, Reaction, Scene};
+use crate::raw::{Close, Failure, Options, Request, Response, code};
+use Reaction::{Aborts, Answers, Closes, ClosesTransport, GoesOn};
+
+pub(super) fn cases() -> Vec<Case> {
+    vec![
+        second_connect(),
+        ten_connects(),
+        one_after_the_other(),
+        refusal(),
+        not_found(),
+        connect_rate(),
+        cancelled_connects(),
+        wrong_alpn(),
+    ]
+}
+
+fn second_connect() -> Case {
+    Case::new(
+        "209 W53",
+        "a second CONNECT on the connection",
+        &[Aborts(code::H3_REQUEST_REJECTED)],
+        |scene: &Scene<'_>| {
+            let mut attacker = scene.in_session()?;
+            let second = attacker.request("/echo")?;
+            attacker.reaction(second)
+        },
+    )
+}
+
+fn ten_connects() -> Case {
+    Case::new("209 W53", "ten CONNECTs at once", &[Aborts(code::H3_REQUEST_REJECTED)], |scene: &Scene<'_>| {
+        let mut attacker = scene.greeted()?;
+        let first = attacker.request("/echo")?;
+        let mut others = Vec::new();
+        for _ in 1..10 {
+            others.push(attacker.request("/echo")?);
+        }
+        attacker.peer.response(first)?;
+        attacker.adopt(first)?;
+        let mut reaction = GoesOn;
+        for other in others {
+            reaction = attacker.reaction(other)?;
+            if reaction != Aborts(code::H3_REQUEST_REJECTED) {
+                break;
+            }
+        }
+        Ok(reaction)
+    })
+}
+
+/// Closing a session leaves the connection alive: ten sessions on one connection, one after the other.
+fn one_after_the_other() -> Case {
+    Case::new("219", "ten sessions one after the other", &[GoesOn], |scene: &Scene<'_>| {
+        let mut attacker = scene.greeted()?;
+        for _ in 0..10 {
+            let session = attacker.open_witness()?;
+            attacker.others_go_on()?;
+            attacker.peer.client.finish(session)?;
+            attacker.peer.until("the end of the session", |seen| seen.stream(session).ended().then_some(()))?;
+            attacker.give_up_session();
+        }
+        attacker.reaction_of_connection()
+    })
+}
+
+fn refusal() -> Case {
+    Case::new("154", "a CONNECT that the handler refuses", &[Answers(429)], |scene: &Scene<'_>| {
+        let mut attacker = scene.greeted()?;
+        let stream = attacker.request("/status/429")?;
+        let response = attacker.peer.response(stream)?;
+        if response.field("x-refused") != Some("yes") {
+            return Err(Failure::unexpected(format!("fields {:?}", response.fields)));
+        }
+        attacker.reaction(stream)
+    })
+}
+
+fn not_found() -> Case {
+    Case::new("W-404", "a CONNECT for a path without a session", &[Answers(404)], |scene: &Scene<'_>| {
+        let mut attacker = scene.greeted()?;
+        let stream = attacker.request("/nowhere")?;
+        attacker.reaction(stream)
+    })
+}
+
+/// The last CONNECT of a burst is over the limit (20 a second, bursts of 40); the connection goes on.
+fn connect_rate() -> Case {
+    let limited = &[Answers(429), Aborts(code::H3_REQUEST_REJECTED)];
+    Case::new("211", "90 CONNECTs at once", limited, |scene: &Scene<'_>| {
+        let mut attacker = scene.greeted()?;
+        let mut last = 0;
+        for _ in 0..90 {
+            last = attacker.request("/nowhere")?;
+        }
+        attacker.wait_for_reaction(last);
+        let seen = attacker.peer.client.seen().stream(last).clone();
+        let life = attacker.peer.send(&Request::plain("GET", AUTHORITY, "/"))?;
+        attacker.peer.response(life)?;
+        let reaction = attacker.reaction_alone(last)?;
+        match Response::parse(&seen.data) {
+            Ok(Some(response)) if response.status == 429 && response.field("retry-after").is_none() => {
+                Err(Failure::unexpected("429 without Retry-After"))
+            }
+            _ => Ok(reaction),
+        }
+    })
+}
+
+fn cancelled_connects() -> Case {
+    Case::new("138", "CONNECTs that are reset at once, up to 3000", &[Closes(code::H3_EXCESSIVE_LOAD)], |scene| {
+        let mut attacker = scene.greeted()?;
+        let connect = Request::webtransport(AUTHORITY, "/echo").frame();
+        for _ in 0..3000 {
+            let client = &mut attacker.peer.client;
+            let cancelled = client.open_bidi().and_then(|stream| {
+                client.write(stream, &connect)?;
+                client.rest(std::time::Duration::from_micros(200));
+                client.reset(stream, code::H3_REQUEST_CANCELLED)?;
+                client.stop(stream, code::H3_REQUEST_CANCELLED)
+            });
+            if let Err(Failure::Closed(_)) = cancelled {
+                break;
+            }
+            cancelled?;
+        }
+        attacker.reaction_of_connection()
+    })
+}
+
+fn wrong_alpn() -> Case {
+    Case::new("15 h30", "application protocol \"dummy\"", &[ClosesTransport(0x178)], |scene: &Scene<'_>| {
+        let options = Options { alpn: vec![b"dummy".to_vec()], ..Options::default() };
+        match scene.silent_with(&options) {
+            Err(Failure::Closed(Close::Transport { code, .. })) => Ok(ClosesTransport(code)),
+            Err(failure) => Err(failure),
+            Ok(_) => Ok(GoesOn),
+        }
+    })
+}

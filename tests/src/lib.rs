@@ -1,0 +1,15 @@
+//! Transom judged from outside.
+//!
+//! - [`raw`]: a client on bare QUIC that says whatever it is told, right or wrong.
+//! - [`hostile`]: the table of bad inputs and the reaction each must get.
+//! - [`peers`]: other people's WebTransport servers, for our client.
+//! - [`demo`]: the server under test, `transom demo`, as a child process.
+//! - [`simulation`]: two real cores on virtual time over a bad network.
+//!
+//! Nothing but [`simulation`] uses a Transom crate: what judges our code must not be made of it.
+
+pub mod demo;
+pub mod hostile;
+pub mod peers;
+pub mod raw;
+pub mod simulation;
