@@ -51,7 +51,17 @@ impl TokioSocket {
             let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
                 std::array::from_fn(|_| IoSliceMut::new(buffers.next().unwrap_or_default()));
             let Io { socket, state } = &*self.io;
-            socket.try_io(Interest::READABLE, || state.recv(socket.into(), &mut slices, &mut meta))?
+            let mut count = 0;
+            let result = socket.try_io(Interest::READABLE, || {
+                count = state.recv(socket.into(), &mut slices, &mut meta)?;
+                // A batch that is not full took all there was. Saying so makes tokio wait for the next event, which
+                // saves a system call that would find nothing.
+                if count < BATCH_SIZE && SHORT_BATCH_MEANS_EMPTY { Err(ErrorKind::WouldBlock.into()) } else { Ok(()) }
+            });
+            match result {
+                Err(error) if count == 0 => return Err(error),
+                _ => count,
+            }
         };
         for (message, meta) in self.buffer.chunks_exact(message_size).zip(&meta[..count]) {
             split(&message[..meta.len.min(message_size)], meta, sink);
@@ -170,6 +180,10 @@ fn from_codepoint(codepoint: EcnCodepoint) -> Ecn {
         EcnCodepoint::Ce => Ecn::Ce,
     }
 }
+
+/// Whether receiving fewer messages than asked for means that no more are waiting: true of recvmmsg, and only used where
+/// every later arrival is a new event.
+const SHORT_BATCH_MEANS_EMPTY: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
 /// Bytes of datagrams that the kernel joins into one message at most.
 const JOINED_MESSAGE_SIZE: usize = 65_536;

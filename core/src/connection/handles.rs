@@ -233,23 +233,27 @@ impl SendStream<'_> {
         Ok(())
     }
 
-    /// Gives the stream up; the peer sees the code, and data on its way may be lost.
+    /// Gives the stream up; the peer sees the code, and data on its way may be lost. A stream that the peer stopped is
+    /// reset with the peer's code, whatever is given here (RFC 9000, section 3.5).
     ///
     /// # Errors
     ///
     /// `Closed` when everything was acknowledged or the stream was reset before.
     pub fn reset(&mut self, code: u32) -> Result<(), WriteError> {
-        let half = self.half();
-        if matches!(half, None | Some(SendHalf::Done)) {
-            return Err(WriteError::Closed);
+        match self.half() {
+            None | Some(SendHalf::Done) => return Err(WriteError::Closed),
+            // Answered already, or soon, with the peer's own code.
+            Some(SendHalf::Stopped(_)) => {}
+            Some(SendHalf::Open | SendHalf::Finishing) => {
+                self.connection.quic.reset(self.id, ErrorCode(app_error::to_http3(code)));
+            }
         }
-        self.connection.quic.reset(self.id, ErrorCode(app_error::to_http3(code)));
         self.connection.set_send(self.id, SendHalf::Done);
         Ok(())
     }
 
     /// The code with which the peer stopped the stream, if it did; the inner value is absent when it was not an
-    /// application code. QUIC has answered with a reset already; call [`reset`](Self::reset) to let go of the stream.
+    /// application code. A reset answers it without anybody's doing; call [`reset`](Self::reset) to let go of the stream.
     pub fn stopped(&mut self) -> Option<Option<u32>> {
         match self.half() {
             Some(SendHalf::Stopped(code)) => Some(app_error::from_http3(code.0)),
@@ -312,8 +316,7 @@ impl SendStream<'_> {
 
     /// QUIC knows of a STOP_SENDING whose event has not been taken yet.
     fn stop_seen(&mut self, code: ErrorCode) -> WriteError {
-        self.connection.quic.reset(self.id, code);
-        self.connection.set_send(self.id, SendHalf::Stopped(code));
+        self.connection.webtransport_stopped(self.id, code);
         WriteError::Stopped(app_error::from_http3(code.0))
     }
 }

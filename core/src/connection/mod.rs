@@ -78,6 +78,8 @@ enum Timer {
     Linger(SessionId),
     /// Something held for a session must go.
     Early,
+    /// A STOP_SENDING must be answered with a reset of the same code.
+    StopAnswer(StreamId, ErrorCode),
 }
 
 /// What happened since the endpoint last looked.
@@ -305,6 +307,7 @@ impl Connection {
             Timer::Flush(session) => self.apply(session, Input::FlushTimeout),
             Timer::Linger(session) => self.apply(session, Input::LingerTimeout),
             Timer::Early => self.expire_early(),
+            Timer::StopAnswer(stream, code) => _ = self.quic.reset(stream, code),
         }
         self.act();
     }

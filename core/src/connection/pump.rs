@@ -1,5 +1,7 @@
 //! From QUIC inwards: what its events mean, and reading the streams that HTTP/3 reads.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::quic::{QuicEvent, Read, Write};
@@ -182,9 +184,8 @@ impl Connection {
             return;
         }
         let code = self.quic.stopped(stream).unwrap_or(ErrorCode::H3_NO_ERROR);
-        // RFC 9000, section 3.5: answer with a reset of the same code.
-        self.quic.reset(stream, code);
         if let Some(http) = self.streams.http(stream) {
+            self.quic.reset(stream, code);
             http.outbox.clear();
             http.finish = false;
             if http.forgotten {
@@ -194,8 +195,25 @@ impl Connection {
             }
             return;
         }
+        self.webtransport_stopped(stream, code);
+    }
+
+    /// The peer stopped a stream of a session.
+    ///
+    /// RFC 9000, section 3.5, wants a reset of the same code in answer, and it is sent here, not by the application.
+    /// When the application may want to stop the other half with a code of its own, the reset waits a little: Chromium
+    /// 156 loses the code of a STOP_SENDING when both halves of a stream end at the same moment.
+    pub(super) fn webtransport_stopped(&mut self, stream: StreamId, code: ErrorCode) {
         let Some(entry) = self.streams.webtransport(stream) else { return };
-        match entry.send {
+        let (half, other_is_open) = (entry.send, entry.recv == RecvHalf::Open);
+        match half {
+            SendHalf::Open if other_is_open => {
+                self.timers.set(Timer::StopAnswer(stream, code), self.now.checked_add(STOP_ANSWER_DELAY));
+            }
+            SendHalf::Open | SendHalf::Finishing => _ = self.quic.reset(stream, code),
+            SendHalf::Stopped(_) | SendHalf::Done => {}
+        }
+        match half {
             SendHalf::Open => {
                 self.set_send(stream, SendHalf::Stopped(code));
                 self.hints.push(Event::StreamWritable { stream });
@@ -289,3 +307,6 @@ impl Connection {
         }
     }
 }
+
+/// How long the reset that answers a STOP_SENDING waits for the application to stop the other half.
+const STOP_ANSWER_DELAY: Duration = Duration::from_millis(50);

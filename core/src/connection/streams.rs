@@ -56,7 +56,7 @@ pub(crate) enum SendHalf {
     Open,
     /// Finished; not everything has been acknowledged.
     Finishing,
-    /// The peer stopped it and QUIC has reset it in answer; the application has not said that it knows.
+    /// The peer stopped it, and it is or will be reset in answer; the application has not said that it knows.
     Stopped(ErrorCode),
     Done,
 }

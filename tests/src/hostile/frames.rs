@@ -102,12 +102,16 @@ fn tolerated_frames() -> Vec<Script> {
     ]
 }
 
-fn priority_update(stream: u64) -> Vec<u8> {
+pub(super) fn priority_update(stream: u64) -> Vec<u8> {
     wire::frame(wire::PRIORITY_UPDATE, &[wire::varint(stream), b"u=1, i".to_vec()].concat())
 }
 
 fn malformed_frames() -> Vec<Script> {
     let error = &[Closes(code::H3_FRAME_ERROR)];
+    // Two faults at once; the RFC does not say which comes first.
+    let either = &[Closes(code::H3_FRAME_ERROR), Closes(code::H3_ID_ERROR)];
+    // It may have become a frame or a WebTransport stream.
+    let undecided = &[Closes(code::H3_FRAME_ERROR), Aborts(code::H3_REQUEST_INCOMPLETE)];
     let block = Request::webtransport(AUTHORITY, "/echo").block();
     let cut_headers = wire::claim(wire::HEADERS, block.len() as u64 + 20, &block);
     let on_control = |name: &str, kind, payload: &[u8]| {
@@ -119,9 +123,15 @@ fn malformed_frames() -> Vec<Script> {
         on_control("MAX_PUSH_ID, empty", wire::MAX_PUSH_ID, b""),
         on_control("MAX_PUSH_ID with a byte too many", wire::MAX_PUSH_ID, &[1, 0]),
         on_control("MAX_PUSH_ID with a cut varint", wire::MAX_PUSH_ID, &[0x40]),
-        on_control("CANCEL_PUSH with a byte too many", wire::CANCEL_PUSH, &[0, 0]),
+        script(
+            "70 76",
+            "CANCEL_PUSH with a byte too many on the control stream",
+            On::Control,
+            wire::frame(wire::CANCEL_PUSH, &[0, 0]),
+            either,
+        ),
         script("77", "FIN inside HEADERS", On::Request, cut_headers, error).fin(),
-        script("77", "FIN inside a frame type", On::Request, [0x40], error).fin(),
+        script("77 78", "FIN inside a frame type", On::Request, [0x40], undecided).fin(),
         script("77", "FIN inside a frame length", On::Request, [wire::HEADERS as u8, 0x40], error).fin(),
         script("77", "FIN between frame type and length", On::Request, [wire::HEADERS as u8], error).fin(),
         script("77", "FIN inside DATA of a session", On::Connect, wire::claim(wire::DATA, 10, b"\x21\x01"), error)

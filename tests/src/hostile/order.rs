@@ -1,7 +1,7 @@
 //! HTTP/3 frames in the wrong place or order, too much of them, and plain requests (2.2 of the catalogue).
 
 use super::attacker::AUTHORITY;
-use super::frames::reserved;
+use super::frames::{priority_update, reserved};
 use super::script::{On, Script, script};
 use super::{Case, Reaction, Scene};
 use crate::raw::{DRAFT_02, Failure, Peer, Request, StreamSeen, code, wire};
@@ -91,12 +91,16 @@ fn push_and_goaway() -> Vec<Script> {
 fn floods() -> Vec<Script> {
     let load = &[Closes(code::H3_EXCESSIVE_LOAD)];
     let endless = wire::claim(reserved(3), wire::VARINT_MAX, &vec![0; 1_300_000]);
+    let endless_capsule = wire::data(&wire::claim(0x17, wire::VARINT_MAX, &vec![0; 1_300_000]));
     let huge = wire::claim(wire::HEADERS, 1 << 20, &[0; 100]);
     let huge_reactions = &[Answers(431), Aborts(code::H3_EXCESSIVE_LOAD)];
     vec![
         script("75", "unknown frame of length 2^62-1, 1.3 MB of it", On::Connect, endless, load),
         script("83", "20,000 empty DATA frames", On::Connect, [wire::DATA as u8, 0].repeat(20_000), load),
         script("74", "20,000 reserved frames", On::Connect, wire::frame(reserved(0), b"").repeat(20_000), load),
+        script("85", "20,000 PRIORITY_UPDATE", On::Control, priority_update(0).repeat(20_000), &[GoesOn, load[0]]),
+        script("155", "unknown capsule, 1.3 MB of it", On::Connect, endless_capsule, load),
+        script("155", "20,000 empty unknown capsules", On::Connect, wire::data(&[0x17, 0].repeat(20_000)), load),
         script("84", "HEADERS that claim 1 MiB", On::Request, huge, huge_reactions),
     ]
 }

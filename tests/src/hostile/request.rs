@@ -208,8 +208,17 @@ fn origins() -> Vec<Case> {
     cases.push(own("own Origin with a path", |origin| format!("{origin}/page"), forbidden));
     cases.push(own("own Origin with userinfo", |origin| origin.replace("://", "://me@"), forbidden));
     cases.push(own("own Origin with another scheme", |origin| origin.replace("http://", "https://"), forbidden));
+    cases.push(own("own Origin with a dot behind the host", |origin| with_dot(origin), forbidden));
     cases.push(own("own Origin with a longer port", |origin| format!("{origin}0"), forbidden));
     cases
+}
+
+/// `http://localhost:8080` as `http://localhost.:8080`.
+fn with_dot(origin: &str) -> String {
+    match origin.rsplit_once(':') {
+        Some((host, port)) if !port.starts_with('/') => format!("{host}.:{port}"),
+        _ => format!("{origin}."),
+    }
 }
 
 fn without_datagrams() -> Case {

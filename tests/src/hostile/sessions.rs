@@ -14,6 +14,7 @@ pub(super) fn cases() -> Vec<Case> {
         not_found(),
         connect_rate(),
         cancelled_connects(),
+        malformed_connects(),
         wrong_alpn(),
     ]
 }
@@ -126,6 +127,21 @@ fn cancelled_connects() -> Case {
                 break;
             }
             cancelled?;
+        }
+        attacker.reaction_of_connection()
+    })
+}
+
+fn malformed_connects() -> Case {
+    Case::new("123 H52", "malformed CONNECTs, up to 400", &[Closes(code::H3_EXCESSIVE_LOAD)], |scene: &Scene<'_>| {
+        let mut attacker = scene.greeted()?;
+        let malformed = Request::webtransport(AUTHORITY, "/echo").without(":scheme");
+        for _ in 0..400 {
+            match attacker.peer.send(&malformed) {
+                Ok(_) => {}
+                Err(Failure::Closed(_)) => break,
+                Err(failure) => return Err(failure),
+            }
         }
         attacker.reaction_of_connection()
     })

@@ -3,6 +3,7 @@
 use tokio::time::timeout;
 use transom_tests::demo::Demo;
 use url::Url;
+use web_transport_quinn::proto::ConnectError::WrongStatus;
 use web_transport_quinn::proto::ConnectRequest;
 use web_transport_quinn::{
     ClientBuilder, ClientError, ConnectError, ReadError, Session, SessionError, WebTransportError, WriteError,
@@ -130,7 +131,9 @@ async fn refusals_bring_their_status() {
     let demo = demo();
     for (path, expected) in [("/status/403", 403), ("/status/500", 500), ("/nowhere", 404)] {
         match connect(&demo, path).await {
-            Err(ClientError::HttpError(ConnectError::ErrorStatus(status))) => assert_eq!(status, expected, "{path}"),
+            Err(ClientError::HttpError(ConnectError::ProtoError(WrongStatus(Some(status))))) => {
+                assert_eq!(status, expected, "{path}");
+            }
             Err(other) => panic!("{path}: {other}"),
             Ok(_) => panic!("{path} was accepted"),
         }
