@@ -70,9 +70,9 @@ pub(crate) fn parse_request(fields: Vec<Field>) -> Result<Parsed, Malformed> {
         return Ok(Parsed::Plain);
     };
     let (scheme, path_and_query) = scheme_and_path(pseudo.scheme.as_ref(), pseudo.path.as_ref())?;
-    // draft-16, section 3.2.
-    if scheme != "https" {
-        return Err(Malformed("the scheme of a WebTransport request is https"));
+    // draft-16, section 3.2; `*` is for OPTIONS only (RFC 9110, section 7.1).
+    if scheme != "https" || path_and_query == "*" {
+        return Err(Malformed("a WebTransport request has the scheme https and a path"));
     }
     // RFC 9297, section 3.2: a message with the capsule protocol has no content.
     if [header::CONTENT_LENGTH, header::CONTENT_TYPE].iter().any(|name| headers.contains_key(name)) {
@@ -300,6 +300,7 @@ mod tests {
             (3, "/a b"),
             (3, "/a#b"),
             (3, "/%zz"),
+            (3, "*"),
             (3, "/%4"),
             (3, "/\0"),
             (2, "a b"),

@@ -31,7 +31,12 @@ pub(crate) struct SessionState {
     incoming_bidi: VecDeque<StreamId>,
     incoming_uni: VecDeque<StreamId>,
     capsules: CapsuleDecoder,
+    /// Bytes received that have not been charged yet.
+    uncharged: usize,
 }
+
+/// Bytes of capsules that cost one unit of the peer's budget. Those with a meaning are few and small.
+const BYTES_PER_GLITCH: usize = 1024;
 
 /// What the capsules of one read amount to.
 #[derive(Debug, Default)]
@@ -54,6 +59,7 @@ impl SessionState {
             incoming_bidi: VecDeque::new(),
             incoming_uni: VecDeque::new(),
             capsules: CapsuleDecoder::default(),
+            uncharged: 0,
         }
     }
 
@@ -105,7 +111,12 @@ impl SessionState {
 
     /// Takes bytes of the CONNECT stream's DATA frames.
     pub(crate) fn receive_capsules(&mut self, mut bytes: Bytes) -> CapsuleOutcome {
-        let mut outcome = CapsuleOutcome::default();
+        let received = self.uncharged + bytes.len();
+        self.uncharged = received % BYTES_PER_GLITCH;
+        let mut outcome = CapsuleOutcome {
+            inputs: Vec::new(),
+            glitches: u32::try_from(received / BYTES_PER_GLITCH).unwrap_or(u32::MAX),
+        };
         // Both the capsule before and the end of the session make every further byte a surplus.
         let mut closed = !self.is_live();
         while !bytes.is_empty() {
@@ -129,7 +140,7 @@ impl SessionState {
                     | Capsule::StreamsBlockedBidi(_)
                     | Capsule::StreamsBlockedUni(_)
                     | Capsule::Skipped { .. },
-                )) => outcome.glitches += 1,
+                )) => outcome.glitches = outcome.glitches.saturating_add(1),
                 // ... except the two that HTTP/3 forbids altogether (section 5.4).
                 Ok(Some(Capsule::Prohibited { .. })) => {
                     outcome.inputs.push(Input::Malformed { code: ErrorCode::WT_FLOW_CONTROL_ERROR });

@@ -10,6 +10,7 @@ mod capsules;
 mod control_group;
 mod datagrams;
 mod frames;
+mod left_over;
 mod order;
 mod qpack;
 mod reaction;

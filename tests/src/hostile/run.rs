@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::thread;
 
 use super::control_group::ControlGroup;
-use super::{Case, Reaction, Target};
+use super::{Case, Reaction, Target, left_over};
 use crate::demo::Demo;
 use crate::raw::Failure;
 
@@ -47,8 +47,8 @@ pub fn run(target: &Target, cases: &[Case], at_a_time: usize) -> Outcome {
     Outcome { rows }
 }
 
-/// Starts `transom demo`, runs the cases against it, and looks at how it took them: it must still be there, must not
-/// have panicked, and must end with status 0 on SIGTERM.
+/// Starts `transom demo`, runs the cases against it, and looks at how it took them: it must still be there, count no
+/// connection any more, not have panicked, and must end with status 0 on SIGTERM.
 ///
 /// # Errors
 /// The server could not be started.
@@ -58,6 +58,9 @@ pub fn run_on_own_server(cases: &[Case], at_a_time: usize) -> io::Result<Outcome
     let mut outcome = run(&target, cases, at_a_time);
     let running = demo.is_running();
     outcome.rows.push(server_row("still running after all cases", running, running.to_string()));
+    let left = left_over::wait_until_alone(&target);
+    let seen = left.as_ref().map_or_else(Clone::clone, |()| "true".to_owned());
+    outcome.rows.push(server_row("counts nobody once the attackers have left", left.is_ok(), seen));
     let (ok, seen) = match demo.stop() {
         Ok(stopped) => {
             let clean = stopped.status.success() && stopped.output.is_empty();
