@@ -1,5 +1,7 @@
 //! Streams and datagrams between our client and our server.
 
+#![cfg(feature = "tokio")]
+
 mod common;
 
 use bytes::Bytes;

@@ -1,5 +1,7 @@
 //! Much data, many streams, slow readers.
 
+#![cfg(feature = "tokio")]
+
 mod common;
 
 use std::future::Future;

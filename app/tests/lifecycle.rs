@@ -1,5 +1,7 @@
 //! How sessions end.
 
+#![cfg(feature = "tokio")]
+
 mod common;
 
 use common::{Running, echo, within};

@@ -1,5 +1,7 @@
 //! Requests that do not become sessions, and what handlers get from those that do.
 
+#![cfg(feature = "tokio")]
+
 mod common;
 
 use std::time::Duration;

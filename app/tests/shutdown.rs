@@ -1,5 +1,7 @@
 //! How servers end.
 
+#![cfg(feature = "tokio")]
+
 mod common;
 
 use std::time::Duration;

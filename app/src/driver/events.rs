@@ -134,13 +134,12 @@ impl State {
             last_end: self.last_end,
         };
         let Some((phase, order)) = self.phase.next(self.shutdown, view) else { return false };
-        tracing::debug!(?phase, sessions = self.open_sessions, handlers = self.running_handlers, "endpoint winds down");
         self.phase = phase;
         match order {
             Some(Order::Drain) => self.endpoint.drain(self.now),
             Some(Order::CloseSessions) => self.close_sessions(),
             Some(Order::CloseConnections) => {
-                self.endpoint.close(self.now, transom_core::ErrorCode::H3_NO_ERROR, SHUTDOWN_REASON);
+                self.endpoint.close(self.now, transom_core::ErrorCode::H3_NO_ERROR, self.goodbye);
             }
             None => {}
         }
@@ -159,7 +158,7 @@ impl State {
             if let Some(core) = self.endpoint.connection(connection)
                 && let Some(mut session) = core.session(session)
             {
-                session.close(0, SHUTDOWN_REASON);
+                session.close(0, self.goodbye);
             }
         }
     }
@@ -210,6 +209,3 @@ fn take_hint(entry: &mut ConnectionEntry, hint: &Event, wakes: &mut Vec<Waker>) 
         _ => {}
     }
 }
-
-/// What peers read when an endpoint shuts down.
-const SHUTDOWN_REASON: &str = "server shutting down";

@@ -73,7 +73,8 @@ pub(crate) fn start(
     let socket = runtime.wrap(socket)?;
     let sender = socket.sender();
     let timer = runtime.timer(runtime.now());
-    let shared = Shared::new(endpoint, Arc::clone(&runtime));
+    let goodbye = if acceptor.is_some() { SERVER_GOODBYE } else { "" };
+    let shared = Shared::new(endpoint, Arc::clone(&runtime), goodbye);
     let driver = Driver {
         shared: Arc::clone(&shared),
         acceptor,
@@ -116,6 +117,9 @@ impl Drop for Driver {
         }
     }
 }
+
+/// What clients read when a server closes what is left.
+const SERVER_GOODBYE: &str = "server shutting down";
 
 /// Turns taken in a row before other tasks of the runtime get theirs.
 const MAX_TURNS: usize = 8;

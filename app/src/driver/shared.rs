@@ -36,6 +36,8 @@ pub(crate) struct State {
     pub(crate) phase: Phase,
     /// Who wants it to end, and how.
     pub(crate) shutdown: Option<Shutdown>,
+    /// What peers read as the reason when everything is closed.
+    pub(crate) goodbye: &'static str,
     /// When the last session ended.
     pub(crate) last_end: Option<Instant>,
     /// The time of the driver's current turn.
@@ -66,7 +68,7 @@ struct AfterUnlock {
 }
 
 impl Shared {
-    pub(crate) fn new(endpoint: Endpoint, runtime: Arc<dyn Runtime>) -> Arc<Self> {
+    pub(crate) fn new(endpoint: Endpoint, runtime: Arc<dyn Runtime>, goodbye: &'static str) -> Arc<Self> {
         let state = State {
             endpoint,
             connections: FxHashMap::default(),
@@ -74,6 +76,7 @@ impl Shared {
             running_handlers: 0,
             phase: Phase::Running,
             shutdown: None,
+            goodbye,
             last_end: None,
             now: runtime.now(),
             failure: None,

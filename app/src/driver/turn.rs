@@ -47,6 +47,12 @@ impl Driver {
     fn try_turn(&mut self, context: &mut Context<'_>) -> io::Result<Next> {
         let more = self.receive(context)?;
         let outcome = self.act(context);
+        if outcome.stepped {
+            match self.acceptor {
+                Some(_) => tracing::info!(phase = ?outcome.phase, "server shutdown"),
+                None => tracing::debug!(phase = ?outcome.phase, "client shutdown"),
+            }
+        }
         self.outgoing.send(context)?;
         let woken = self.wake();
         if outcome.phase == Phase::Done {

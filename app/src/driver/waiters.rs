@@ -95,6 +95,12 @@ impl SessionWaiters {
         &mut self.lists[kind as usize]
     }
 
+    /// How many wait.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.lists.iter().map(|list| list.waiting.len()).sum()
+    }
+
     /// Moves everybody's waker to `wakes`.
     pub(crate) fn wake_everybody(&mut self, wakes: &mut Vec<Waker>) {
         for list in &mut self.lists {

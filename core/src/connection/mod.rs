@@ -50,6 +50,8 @@ pub struct Connection {
     budget: GlitchBudget,
     /// Our control stream.
     control: Option<StreamId>,
+    /// The peer stopped it, which it must not.
+    control_stopped: bool,
     /// Bidirectional streams the client has opened so far, as far as we know.
     client_bidi_opened: u64,
     connected: bool,
@@ -139,6 +141,7 @@ impl Connection {
             to_arm: Vec::new(),
             budget: GlitchBudget::new(config.glitch_burst, config.glitch_refill),
             control: None,
+            control_stopped: false,
             client_bidi_opened: 0,
             connected: false,
             announced: false,

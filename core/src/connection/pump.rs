@@ -19,6 +19,10 @@ impl Connection {
             self.quic_event(event);
             self.act();
         }
+        // After everything else: a peer that goes away like this may have said something before.
+        if self.control_stopped && self.error.is_none() {
+            self.violation(ErrorCode::H3_CLOSED_CRITICAL_STREAM, "the control stream was stopped");
+        }
     }
 
     fn quic_event(&mut self, event: QuicEvent) {
@@ -180,7 +184,7 @@ impl Connection {
 
     fn stream_stopped(&mut self, stream: StreamId) {
         if self.control == Some(stream) {
-            self.violation(ErrorCode::H3_CLOSED_CRITICAL_STREAM, "the control stream was stopped");
+            self.control_stopped = true;
             return;
         }
         let code = self.quic.stopped(stream).unwrap_or(ErrorCode::H3_NO_ERROR);

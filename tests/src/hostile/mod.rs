@@ -8,6 +8,7 @@
 mod attacker;
 mod capsules;
 mod control_group;
+mod credit;
 mod datagrams;
 mod frames;
 mod left_over;
@@ -21,6 +22,8 @@ mod sessions;
 mod settings;
 mod slow;
 mod streams;
+mod udp;
+mod windows;
 
 use std::net::SocketAddr;
 
@@ -87,6 +90,7 @@ impl Case {
 /// All cases, in the order of the catalogue.
 pub fn table() -> Vec<Case> {
     let parts = [
+        udp::cases(),
         frames::cases(),
         order::cases(),
         settings::cases(),
@@ -96,6 +100,8 @@ pub fn table() -> Vec<Case> {
         streams::cases(),
         datagrams::cases(),
         sessions::cases(),
+        credit::cases(),
+        windows::cases(),
         slow::cases(),
     ];
     parts.into_iter().flatten().collect()
