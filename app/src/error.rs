@@ -34,6 +34,9 @@ pub enum SessionError {
     /// A datagram was not taken.
     #[error(transparent)]
     Datagram(#[from] SendDatagramError),
+    /// A request could not be accepted any more.
+    #[error("the client went away before its request was answered, or waited too long")]
+    RequestGone,
 }
 
 impl SessionError {

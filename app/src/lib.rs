@@ -49,7 +49,7 @@ pub use client::{Client, ClientBuilder};
 pub use error::{ClientError, ReadError, ReadExactError, ReadToEndError, ServeError, SessionError, WriteError};
 pub use server::{
     CloseCode, FromRequest, FromState, Handler, IntoOutcome, Job, Outcome, Path, Query, Serve, Server, ServerApp,
-    ServerHandle, State,
+    ServerHandle, SessionRequest, State,
 };
 pub use session::Session;
 pub use stream::{BiStream, RecvStream, SendStream};

@@ -22,7 +22,7 @@ pub(crate) struct TokioSocket {
 /// What both halves share.
 #[derive(Debug)]
 struct Io {
-    socket: tokio::io::unix::AsyncFd<std::net::UdpSocket>,
+    socket: tokio::net::UdpSocket,
     state: UdpSocketState,
 }
 
@@ -37,7 +37,7 @@ impl TokioSocket {
     pub(crate) fn new(socket: std::net::UdpSocket) -> io::Result<Self> {
         let state = UdpSocketState::new((&socket).into())?;
         let message_size = if state.gro_segments() > 1 { JOINED_MESSAGE_SIZE } else { SINGLE_MESSAGE_SIZE };
-        let socket = tokio::io::unix::AsyncFd::with_interest(socket, Interest::READABLE)?;
+        let socket = tokio::net::UdpSocket::from_std(socket)?;
         Ok(Self { io: Arc::new(Io { socket, state }), buffer: vec![0; BATCH_SIZE * message_size] })
     }
 
@@ -52,7 +52,7 @@ impl TokioSocket {
                 std::array::from_fn(|_| IoSliceMut::new(buffers.next().unwrap_or_default()));
             let Io { socket, state } = &*self.io;
             let mut count = 0;
-            let result = socket.try_io(Interest::READABLE, |socket| {
+            let result = socket.try_io(Interest::READABLE, || {
                 count = state.recv(socket.into(), &mut slices, &mut meta)?;
                 // A batch that is not full took all there was. Saying so makes tokio wait for the next event, which
                 // saves a system call that would find nothing.
@@ -73,7 +73,7 @@ impl TokioSocket {
 impl UdpSocket for TokioSocket {
     fn poll_recv(&mut self, context: &mut Context<'_>, sink: &mut dyn FnMut(Receive)) -> Poll<io::Result<()>> {
         for _ in 0..MAX_RECEIVE_ATTEMPTS {
-            drop(ready!(self.io.socket.poll_read_ready(context))?);
+            ready!(self.io.socket.poll_recv_ready(context))?;
             match self.receive_batch(sink) {
                 Ok(()) => return Poll::Ready(Ok(())),
                 Err(error) if concerns_one_peer(&error) => {
@@ -92,7 +92,7 @@ impl UdpSocket for TokioSocket {
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.socket.get_ref().local_addr()
+        self.io.socket.local_addr()
     }
 
     fn may_fragment(&self) -> bool {
@@ -118,9 +118,10 @@ impl UdpSender for TokioSender {
             src_ip: transmit.source,
         };
         loop {
-            match state.try_send(socket.get_ref().into(), &transmit) {
+            ready!(socket.poll_send_ready(context))?;
+            match socket.try_io(Interest::WRITABLE, || state.try_send(socket.into(), &transmit)) {
                 Ok(()) => return Poll::Ready(Ok(())),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {context.waker().wake_by_ref(); return Poll::Pending}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 // An oversized probe, an address without a route, a full queue below us: the peer of this datagram
                 // misses it, and QUIC counts it as loss. A socket that is really broken shows when receiving.
                 Err(error) => {

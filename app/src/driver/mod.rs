@@ -7,6 +7,8 @@
 mod clock;
 mod entry;
 mod events;
+#[cfg(all(test, feature = "tokio"))]
+mod leaks;
 mod outgoing;
 mod phase;
 mod session_cell;

@@ -13,8 +13,9 @@ use transom_core::admission::{Admission, Verdict};
 use transom_core::middleware::Rejection;
 use transom_core::{Request, Response};
 
-use super::handler::{Job, Prepare};
+use super::handler::{Job, Prepare, Running, Work};
 use super::outcome::{FAILURE_CODE, Kind, Outcome};
+use super::request::SessionRequest;
 use crate::driver::{Acceptor, Deadline, Requested, SessionCell, Shared};
 use crate::session::{MAX_REASON, Session, cut};
 
@@ -35,7 +36,7 @@ impl<S: Send + Sync> Acceptor for Dispatcher<S> {
             Err(Rejection::new(StatusCode::INTERNAL_SERVER_ERROR))
         });
         match decided {
-            Ok(job) => self.accept(shared, requested, job),
+            Ok(job) => self.start(shared, requested, job),
             Err(rejection) => refuse(shared, &requested, rejection),
         }
     }
@@ -54,29 +55,41 @@ impl<S> Dispatcher<S> {
         request.protocols().iter().find(|offered| self.protocols.contains(offered))
     }
 
-    fn accept(&self, shared: &Arc<Shared>, requested: Requested, job: Job) {
-        let Requested { connection, session, request, .. } = requested;
+    fn start(&self, shared: &Arc<Shared>, requested: Requested, job: Job) {
         let mut response = Response::accept();
-        if let Some(protocol) = self.choose_protocol(&request) {
+        if let Some(protocol) = self.choose_protocol(&requested.request) {
             response = response.with_protocol(protocol);
         }
-        let accepted = shared.act(|state| {
-            let core = state.endpoint.connection(connection)?;
-            core.accept(session, response.clone()).ok()?;
-            state.wake_driver();
-            let cell = state.add_session(shared, connection, session, request)?;
-            state.running_handlers += 1;
-            Some((cell, RunningHandler(Arc::clone(shared))))
-        });
-        // The client may have gone away meanwhile; then the job is dropped unused.
-        let Some((cell, running)) = accepted else { return };
-        let _ = cell.response.set(response);
-        tracing::debug!(path = ?shown(cell.request.path()), remote = %cell.remote, status = 200, "session accepted");
-        shared.runtime().spawn(Box::pin(run(cell, job, running)));
+        let running = RunningHandler::new(shared);
+        match job.0 {
+            Work::Session(job) => {
+                // The client may have gone away meanwhile; then the job is dropped unused.
+                let Some(cell) = accept(shared, requested, response) else { return };
+                shared.runtime().spawn(Box::pin(run(Session::new(cell), job, running)));
+            }
+            Work::SessionRequest(job) => {
+                let request = SessionRequest::new(Arc::clone(shared), requested, response);
+                shared.runtime().spawn(Box::pin(run_request(request, job, running)));
+            }
+        }
     }
 }
 
-fn refuse(shared: &Arc<Shared>, requested: &Requested, rejection: Rejection) {
+/// Accepts a request; `None` when the client went away meanwhile.
+pub(super) fn accept(shared: &Arc<Shared>, requested: Requested, response: Response) -> Option<Arc<SessionCell>> {
+    let Requested { connection, session, request, .. } = requested;
+    let cell = shared.act(|state| {
+        let core = state.endpoint.connection(connection)?;
+        core.accept(session, response.clone()).ok()?;
+        state.wake_driver();
+        state.add_session(shared, connection, session, request)
+    })?;
+    let _ = cell.response.set(response);
+    tracing::debug!(path = ?shown(cell.request.path()), remote = %cell.remote, status = 200, "session accepted");
+    Some(cell)
+}
+
+pub(super) fn refuse(shared: &Arc<Shared>, requested: &Requested, rejection: Rejection) {
     let Requested { connection, session, request, .. } = requested;
     let (remote, status) = (request.remote_address(), rejection.status.as_u16());
     tracing::debug!(path = ?shown(request.path()), %remote, status, "session refused");
@@ -90,9 +103,33 @@ fn refuse(shared: &Arc<Shared>, requested: &Requested, rejection: Rejection) {
 }
 
 /// Runs a handler to its end, and then brings the session to its own.
-async fn run(cell: Arc<SessionCell>, job: Job, _running: RunningHandler) {
-    let session = Session::new(cell);
-    let result = catch_panic(job.start(session.clone())).await;
+async fn run<J>(session: Session, job: J, _running: RunningHandler)
+where
+    J: FnOnce(Session) -> Running,
+{
+    let result = catch_panic(job(session.clone())).await;
+    conclude(session, result).await;
+}
+
+/// Runs a handler that answers its request itself, and then brings the session, if there is one, to its end.
+async fn run_request<J>(request: SessionRequest, job: J, _running: RunningHandler)
+where
+    J: FnOnce(SessionRequest) -> Running,
+{
+    let accepted = request.accepted();
+    let result = catch_panic(job(request)).await;
+    match accepted.get().cloned() {
+        Some(session) => conclude(session, result).await,
+        // What it did not answer was answered when it was dropped.
+        None => {
+            if let Err(panic) = result {
+                tracing::warn!(panic = panic_text(&*panic), "the handler of a request panicked");
+            }
+        }
+    }
+}
+
+async fn conclude(session: Session, result: Result<Outcome, Box<dyn Any + Send>>) {
     match result {
         Ok(Outcome(Kind::Done)) => close_when_acknowledged(&session).await,
         Ok(Outcome(Kind::Ended(_))) => {}
@@ -123,6 +160,13 @@ async fn close_when_acknowledged(session: &Session) {
 
 /// Counts a handler as running for as long as it lives.
 struct RunningHandler(Arc<Shared>);
+
+impl RunningHandler {
+    fn new(shared: &Arc<Shared>) -> Self {
+        shared.act(|state| state.running_handlers += 1);
+        Self(Arc::clone(shared))
+    }
+}
 
 impl Drop for RunningHandler {
     fn drop(&mut self) {

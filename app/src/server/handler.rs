@@ -10,9 +10,12 @@ use transom_core::router::Params;
 
 use super::extract::FromRequest;
 use super::outcome::{IntoOutcome, Outcome};
+use super::request::SessionRequest;
 use crate::session::Session;
 
 /// An async function that serves a session: it takes a [`Session`] and up to three arguments that come from the request.
+///
+/// With a [`SessionRequest`] instead of the `Session` it answers the request itself, when it is ready to.
 ///
 /// It is implemented for functions and closures; see [`FromRequest`] for what the arguments may be, and [`IntoOutcome`]
 /// for what may be returned. The future runs as a task of its own, and is not dropped when the session ends: its
@@ -33,7 +36,7 @@ use crate::session::Session;
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no handler for sessions",
-    note = "a handler is `async fn(Session, …) -> R`: first a `Session`, then up to three arguments that implement \
+    note = "a handler is `async fn(Session, …) -> R`: first a `Session` or `SessionRequest`, then up to three arguments that implement \
             `FromRequest<S>` and are `Send`, where `S` is the state; `R` is `()` or `Result<(), E>` with an `E` that can \
             be displayed; and its future must be `Send`"
 )]
@@ -53,26 +56,28 @@ pub trait Handler<S, Arguments>: Clone + Send + Sync + 'static {
     fn prepare(&self, request: &Request, params: &Params, state: &S) -> Result<Job, Rejection>;
 }
 
-/// A handler with its arguments, waiting for the session.
-pub struct Job(Box<dyn FnOnce(Session) -> Running + Send>);
+/// A handler with its arguments, waiting for what it works on.
+pub struct Job(pub(crate) Work);
+
+/// What a handler works on.
+pub(crate) enum Work {
+    /// A session that has been accepted for it.
+    Session(Box<dyn FnOnce(Session) -> Running + Send>),
+    /// A request that it answers itself.
+    SessionRequest(Box<dyn FnOnce(SessionRequest) -> Running + Send>),
+}
 
 /// A handler at work.
-type Running = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+pub(crate) type Running = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
-impl Job {
-    fn new<F, R>(run: impl FnOnce(Session) -> F + Send + 'static) -> Self
-    where
-        F: Future<Output = R> + Send + 'static,
-        R: IntoOutcome,
-    {
-        // The handler is called inside the future, so that a panic of it is caught like one of its body.
-        Self(Box::new(move |session| Box::pin(async move { run(session).await.into_outcome() })))
-    }
-
-    /// Gives the handler its session.
-    pub(crate) fn start(self, session: Session) -> Running {
-        (self.0)(session)
-    }
+/// Calls a handler inside the future, so that a panic of it is caught like one of its body.
+fn start<T, F, R>(run: impl FnOnce(T) -> F + Send + 'static) -> Box<dyn FnOnce(T) -> Running + Send>
+where
+    T: Send + 'static,
+    F: Future<Output = R> + Send + 'static,
+    R: IntoOutcome,
+{
+    Box::new(move |subject| Box::pin(async move { run(subject).await.into_outcome() }))
 }
 
 impl std::fmt::Debug for Job {
@@ -106,10 +111,10 @@ impl<S, Arguments, H: Handler<S, Arguments>> Prepare<S> for Route<H, Arguments> 
 }
 
 macro_rules! handler {
-    ($($argument:ident)*) => {
-        impl<S, F, Fut, R, $($argument,)*> Handler<S, (Session, $($argument,)*)> for F
+    ($subject:ident: $($argument:ident)*) => {
+        impl<S, F, Fut, R, $($argument,)*> Handler<S, ($subject, $($argument,)*)> for F
         where
-            F: Fn(Session, $($argument,)*) -> Fut + Clone + Send + Sync + 'static,
+            F: Fn($subject, $($argument,)*) -> Fut + Clone + Send + Sync + 'static,
             Fut: Future<Output = R> + Send + 'static,
             R: IntoOutcome,
             $($argument: FromRequest<S> + Send + 'static,)*
@@ -125,16 +130,20 @@ macro_rules! handler {
                 let _ = (request, params, state);
                 $(let $argument = $argument::from_request(request, params, state)?;)*
                 let handler = self.clone();
-                Ok(Job::new(move |session| handler(session, $($argument,)*)))
+                Ok(Job(Work::$subject(start(move |subject| handler(subject, $($argument,)*)))))
             }
         }
     };
 }
 
-handler!();
-handler!(A);
-handler!(A B);
-handler!(A B C);
+handler!(Session:);
+handler!(Session: A);
+handler!(Session: A B);
+handler!(Session: A B C);
+handler!(SessionRequest:);
+handler!(SessionRequest: A);
+handler!(SessionRequest: A B);
+handler!(SessionRequest: A B C);
 
 #[cfg(test)]
 mod tests {

@@ -5,6 +5,7 @@ mod dispatch;
 mod extract;
 mod handler;
 mod outcome;
+mod request;
 mod serve;
 mod shutdown;
 
@@ -21,6 +22,7 @@ pub(crate) use bind::bind;
 pub use extract::{FromRequest, FromState, Path, Query, State};
 pub use handler::{Handler, Job};
 pub use outcome::{CloseCode, IntoOutcome, Outcome};
+pub use request::SessionRequest;
 pub use serve::Serve;
 pub use shutdown::{Server, ServerHandle};
 

@@ -4,6 +4,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use super::control_group::ControlGroup;
 use super::{Case, Reaction, Target, left_over};
@@ -23,6 +24,8 @@ pub struct Row {
     pub seen: String,
     /// Whether it was right.
     pub ok: bool,
+    /// How long it took; shown, never judged.
+    pub took: Duration,
 }
 
 /// All rows of a run.
@@ -42,6 +45,7 @@ pub fn run(target: &Target, cases: &[Case], at_a_time: usize) -> Outcome {
         name: format!("{CONTROL_SESSIONS} well-behaved sessions on other connections"),
         expected: Reaction::GoesOn.to_string(),
         ok: control.is_ok(),
+        took: Duration::ZERO,
         seen: control.map_or_else(|words| words, |rounds| format!("{rounds} rounds, nothing lost")),
     });
     Outcome { rows }
@@ -86,14 +90,15 @@ impl fmt::Display for Outcome {
         let rows = widest(|row| &row.rows).unwrap_or(0);
         let name = widest(|row| &row.name).unwrap_or(0);
         let expected = widest(|row| &row.expected).unwrap_or(0).min(60);
-        let mut line = |cells: [&str; 4], seen: &str| {
-            let [of_catalogue, sent, right, verdict] = cells;
-            writeln!(f, "{verdict:<4} {of_catalogue:<rows$} {sent:<name$} {right:<expected$} {seen}")
+        let mut line = |cells: [&str; 5], seen: &str| {
+            let [verdict, seconds, of_catalogue, sent, right] = cells;
+            writeln!(f, "{verdict:<4} {seconds:>4} {of_catalogue:<rows$} {sent:<name$} {right:<expected$} {seen}")
         };
-        line(["row", "sent", "expected", ""], "seen")?;
+        line(["", "s", "row", "sent", "expected"], "seen")?;
         for row in &self.rows {
             let verdict = if row.ok { "ok" } else { "FAIL" };
-            line([&row.rows, &row.name, &row.expected, verdict], &row.seen)?;
+            let seconds = format!("{:.1}", row.took.as_secs_f32());
+            line([verdict, &seconds, &row.rows, &row.name, &row.expected], &row.seen)?;
         }
         let failed = self.failures().count();
         write!(f, "{} passed, {failed} failed", self.rows.len() - failed)
@@ -102,7 +107,7 @@ impl fmt::Display for Outcome {
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rows, name, expected, seen, ok } = self;
+        let Self { rows, name, expected, seen, ok, .. } = self;
         let verdict = if *ok { "ok" } else { "FAIL" };
         write!(f, "{verdict} [{rows}] {name}: expected {expected}; seen {seen}")
     }
@@ -138,6 +143,7 @@ fn run_cases(target: &Target, cases: &[Case], at_a_time: usize) -> Vec<Row> {
 }
 
 fn attack(case: &Case, target: &Target) -> Row {
+    let started = Instant::now();
     let reaction = catch_unwind(AssertUnwindSafe(|| case.attack(target)))
         .unwrap_or_else(|_| Err(Failure::unexpected("the case itself panicked")));
     let ok = reaction.as_ref().is_ok_and(|seen| case.expected.iter().any(|expected| seen.meets(*expected)));
@@ -148,11 +154,19 @@ fn attack(case: &Case, target: &Target) -> Row {
         expected: expected.join(" | "),
         seen: reaction.map_or_else(|failure| failure.to_string(), |seen| seen.to_string()),
         ok,
+        took: started.elapsed(),
     }
 }
 
 fn server_row(name: &str, ok: bool, seen: String) -> Row {
-    Row { rows: "server".to_owned(), name: name.to_owned(), expected: "true".to_owned(), seen, ok }
+    Row {
+        rows: "server".to_owned(),
+        name: name.to_owned(),
+        expected: "true".to_owned(),
+        seen,
+        ok,
+        took: Duration::ZERO,
+    }
 }
 
 const CONTROL_SESSIONS: usize = 4;
