@@ -7,9 +7,10 @@ mod common;
 use std::time::Duration;
 
 use common::{Running, echo, within};
+use tokio::sync::watch;
 use transom::{
     AllowOrigins, Client, ClientError, ConnectionError, Decision, FromRequest, HeaderName, HeaderValue, Params, Path,
-    Query, Rejection, Request, ServerApp, Session, SessionError, State, StatusCode, Tls,
+    Query, Rejection, Request, ServerApp, Session, SessionError, SessionRequest, State, StatusCode, Tls,
 };
 
 /// The status of a refusal, and one of its header fields.
@@ -178,4 +179,26 @@ async fn a_connect_that_is_given_up_leaves_nothing_behind() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_request_may_be_gone_before_it_is_answered() {
+    async fn late(request: SessionRequest, State(mut gate): State<watch::Receiver<bool>>) {
+        gate.wait_for(|open| *open).await.unwrap();
+        assert!(request.accept().is_err(), "the client has left");
+    }
+    let (open, gate) = watch::channel(false);
+    let running = Running::start(ServerApp::with_state(gate).route("/", late));
+    let client = running.client().timeout(Duration::from_millis(300));
+    assert!(matches!(within(client.connect(&running.url("/"))).await, Err(ClientError::TimedOut)));
+    within(async {
+        while running.server.stats().connections_open > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    open.send(true).unwrap();
+    // The server is there for the next one.
+    running.server.handle().shutdown(Duration::from_secs(3600));
+    within(running.server.wait()).await.unwrap();
 }

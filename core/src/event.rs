@@ -57,10 +57,17 @@ pub enum Event {
         /// The stream.
         stream: StreamId,
     },
-    /// Everything written on a finished stream, and its end, has arrived at the peer; or the peer stopped it.
+    /// Everything written on a finished stream, and its end, has arrived at the peer.
     StreamFinished {
         /// The stream.
         stream: StreamId,
+    },
+    /// The peer stopped a stream that was finished already: what it had not received it will not.
+    StreamStopped {
+        /// The stream.
+        stream: StreamId,
+        /// The peer's code; absent when it was not an application code.
+        code: Option<u32>,
     },
     /// Streams of this kind can be opened again.
     StreamsAvailable {

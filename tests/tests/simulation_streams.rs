@@ -105,6 +105,22 @@ fn finished_streams_are_counted_until_they_are_acknowledged() {
 }
 
 #[test]
+fn a_stop_after_the_end_is_no_acknowledgement() {
+    let mut pair = Pair::connected();
+    let session = pair.session("/");
+    let stream = pair.client.connection().session(session).unwrap().open(UNI).unwrap();
+    // More than the window: the end cannot have arrived.
+    pair.client.write(stream, &vec![1; 300_000]).unwrap();
+    pair.client.connection().send_stream(stream).finish().unwrap();
+    pair.run_for(Duration::from_millis(50));
+    assert_eq!(pair.server.accept(session, UNI), Some(stream));
+    pair.server.connection().recv_stream(stream).stop(9).unwrap();
+    pair.run_until(|pair| pair.client.saw(&Event::StreamStopped { stream, code: Some(9) }));
+    assert!(!pair.client.saw(&Event::StreamFinished { stream }));
+    assert_eq!(pair.client.connection().session(session).unwrap().unacknowledged_streams(), 0);
+}
+
+#[test]
 fn wrong_identifiers_are_answered_not_asserted() {
     let mut pair = Pair::connected();
     let session = pair.session("/");

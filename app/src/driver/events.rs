@@ -51,7 +51,12 @@ impl State {
                     self.sessions_ended(sessions);
                 }
             }
-            Event::StreamFinished { stream } => self.stream_finished(connection, stream, work),
+            Event::StreamFinished { stream } => {
+                self.stream_over(connection, stream, Delivery::Acknowledged, work);
+            }
+            Event::StreamStopped { stream, code } => {
+                self.stream_over(connection, stream, Delivery::Stopped(code), work);
+            }
             hint => {
                 if let Some(entry) = self.connections.get_mut(&connection) {
                     take_hint(entry, &hint, &mut work.wakes);
@@ -85,11 +90,11 @@ impl State {
         self.end_session(connection, session, end, work);
     }
 
-    fn stream_finished(&mut self, connection: ConnectionId, stream: StreamId, work: &mut Work) {
+    /// It is known what became of what was written on a finished stream.
+    fn stream_over(&mut self, connection: ConnectionId, stream: StreamId, delivery: Delivery, work: &mut Work) {
         let Some(entry) = self.connections.get_mut(&connection) else { return };
         if entry.awaits_delivery(stream) {
-            let stopped = self.endpoint.connection(connection).and_then(|core| core.send_stream(stream).stopped());
-            entry.delivered(stream, stopped.map_or(Delivery::Acknowledged, Delivery::Stopped), &mut work.wakes);
+            entry.delivered(stream, delivery, &mut work.wakes);
         }
         entry.wake_sessions(Kind::Acknowledged, &mut work.wakes);
     }

@@ -48,9 +48,11 @@ impl Driver {
         let more = self.receive(context)?;
         let outcome = self.act(context);
         if outcome.stepped {
-            match self.acceptor {
-                Some(_) => tracing::info!(phase = ?outcome.phase, "server shutdown"),
-                None => tracing::debug!(phase = ?outcome.phase, "client shutdown"),
+            // Servers are few; a client has an endpoint for each connection.
+            if self.acceptor.is_some() {
+                tracing::info!(phase = ?outcome.phase, "server shutdown");
+            } else {
+                tracing::debug!(phase = ?outcome.phase, "client shutdown");
             }
         }
         self.outgoing.send(context)?;

@@ -1,5 +1,7 @@
 //! From HTTP/3 outwards: its orders carried out on QUIC and on sessions.
 
+use std::net::SocketAddr;
+
 use super::streams::{Entry, WebTransportStream};
 use super::{Connection, Timer};
 use crate::h3::{Action, GLITCH_REFUSED, GLITCH_RESET, dialect};
@@ -93,7 +95,9 @@ impl Connection {
 
     /// A client asks for a session.
     fn requested(&mut self, id: SessionId, mut request: Request) {
-        request.remote = self.quic.remote_address();
+        // On a socket for both families IPv4 addresses come as IPv6 ones; people and rate limits mean the former.
+        let remote = self.quic.remote_address();
+        request.remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
         let allowed = dialect::max_sessions(request.dialect, self.config.max_sessions);
         if self.sessions.live() >= allowed {
             // draft-16, section 5.1: the surplus goes, the sessions that are there are not harmed.

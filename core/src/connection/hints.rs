@@ -63,6 +63,7 @@ fn key(event: &Event) -> Option<(Kind, u64)> {
         | Event::SessionDraining { .. }
         | Event::SessionEnded { .. }
         | Event::StreamFinished { .. }
+        | Event::StreamStopped { .. }
         | Event::ConnectionLost { .. } => return None,
     })
 }

@@ -9,7 +9,7 @@ use super::streams::{Entry, HttpStream, RecvHalf, SendHalf};
 use super::{Connection, Timer};
 use crate::h3::GLITCH_REFUSED;
 use crate::session::transition::Input;
-use crate::wire::datagram;
+use crate::wire::{app_error, datagram};
 use crate::{Direction, ErrorCode, Event, Role, SessionId, StreamId};
 
 impl Connection {
@@ -224,7 +224,7 @@ impl Connection {
             }
             SendHalf::Finishing => {
                 self.set_send(stream, SendHalf::Done);
-                self.hints.push(Event::StreamFinished { stream });
+                self.hints.push(Event::StreamStopped { stream, code: app_error::from_http3(code.0) });
             }
             SendHalf::Stopped(_) | SendHalf::Done => {}
         }

@@ -157,6 +157,9 @@ impl Endpoint {
 
     /// Fills `buf` (which must be empty) with one or more UDP datagrams of the same destination and size, at most
     /// `max_segments` of them. Call until it returns `None`.
+    ///
+    /// `max_segments` above 1 is for GSO. Choose it so that that many datagrams of [`Config::max_mtu`] fit one UDP message
+    /// of 65,507 bytes, whatever more the system would take.
     pub fn poll_transmit(&mut self, now: Instant, max_segments: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
         let now = self.advance(now);
         if let Some((transmit, bytes)) = self.answers.pop_front() {

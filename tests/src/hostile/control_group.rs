@@ -4,7 +4,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::Target;
-use crate::raw::{DRAFT_02, Failure, Peer};
+use crate::raw::{DRAFT_02, Failure, Options, Peer};
 
 /// Well-behaved sessions that echo on connections of their own for as long as the attacks last.
 pub(super) struct ControlGroup {
@@ -33,8 +33,7 @@ impl ControlGroup {
         let mut rounds = 0;
         for (member, thread) in self.members.into_iter().enumerate() {
             match thread.join() {
-                Ok(Ok(more)) if more > 0 => rounds += more,
-                Ok(Ok(_)) => return Err(format!("session {member} had no time for a single round")),
+                Ok(Ok(more)) => rounds += more,
                 Ok(Err(failure)) => return Err(format!("session {member}: {failure}")),
                 Err(_) => return Err(format!("session {member}: its thread panicked")),
             }
@@ -45,11 +44,13 @@ impl ControlGroup {
 
 /// One session for the whole time: an open stream, new streams of both kinds, datagrams; every byte must come back.
 fn behave(address: std::net::SocketAddr, member: usize, over: &AtomicBool) -> Result<u64, Failure> {
-    let mut peer = Peer::greet(address, DRAFT_02)?;
+    let options = Options { congestion_control: true, ..Options::default() };
+    let mut peer = Peer::connect(address, &options)?;
+    peer.send_settings(DRAFT_02)?;
     let session = peer.open_session("/echo")?;
     let open = peer.open_wt_bidi(session, b"")?;
     let mut rounds = 0;
-    while !over.load(Ordering::Relaxed) {
+    while rounds == 0 || !over.load(Ordering::Relaxed) {
         let message = message(member, rounds);
         peer.say(open, &message)?;
         peer.echo_bidi(session, &message)?;

@@ -11,6 +11,7 @@ use quinn_proto::{
     StreamEvent, StreamId, TransportConfig, VarInt, WriteError,
 };
 
+use super::congestion::Unlimited;
 use super::observe::{Close, Failure, Seen};
 use super::{code, tls};
 
@@ -27,6 +28,8 @@ pub struct Options {
     pub stream_window: u32,
     /// How many unidirectional streams the server may have open at a time.
     pub uni_streams: u32,
+    /// Whether it holds back when the network is full. An attacker does not.
+    pub congestion_control: bool,
 }
 
 impl Default for Options {
@@ -37,6 +40,7 @@ impl Default for Options {
             datagrams: true,
             stream_window: 4 << 20,
             uni_streams: 100,
+            congestion_control: false,
         }
     }
 }
@@ -349,6 +353,9 @@ fn client_config(options: &Options) -> Result<ClientConfig, Failure> {
         .max_concurrent_uni_streams(VarInt::from_u32(options.uni_streams))
         .datagram_receive_buffer_size(options.datagrams.then_some(1 << 20))
         .keep_alive_interval(Some(Duration::from_secs(3)));
+    if !options.congestion_control {
+        transport.congestion_controller_factory(Arc::new(Unlimited));
+    }
     let mut config = ClientConfig::new(Arc::new(crypto));
     config.transport_config(Arc::new(transport));
     Ok(config)

@@ -10,6 +10,7 @@
 
 mod client;
 pub mod code;
+mod congestion;
 mod observe;
 mod peer;
 pub mod qpack;
