@@ -1,7 +1,7 @@
 //! Bad inputs, each with the reaction it must get, against a running server.
 //!
 //! The rows are those of the catalogue of bad inputs (`59`, `155` …) and of the conformance checks for HTTP/3 (`h35` …);
-//! a case may cover several. Every case runs on its own connection. Beside all of them a [control group](run::run) of
+//! a case may cover several. Every case runs on its own connection. Beside all of them a [control group](run()) of
 //! well-behaved sessions echoes on other connections, and on the attacker's own connection the other streams and
 //! sessions must live on unless the reaction is to close the connection.
 

@@ -24,7 +24,7 @@ fn no_stream_window() -> Case {
         let mut attacker = scene.silent_with(&Options { stream_window: 0, ..Options::default() })?;
         attacker.peer.send_settings(DRAFT_02)?;
         let session = attacker.request("/echo")?;
-        let stream = attacker.peer.open_wt_bidi(session, &[5; 100_000])?;
+        let stream = attacker.peer.open_wt_bidi(session, &vec![5; 100_000])?;
         attacker.peer.client.finish(stream)?;
         attacker.peer.echo_datagram(session, b"not under flow control")?;
         let seen = attacker.peer.client.seen();

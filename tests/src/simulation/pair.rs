@@ -204,6 +204,10 @@ impl Side {
     }
 
     /// Reads everything that is there; the flag says whether the stream ended.
+    ///
+    /// # Errors
+    ///
+    /// What the core says, but for `Blocked`.
     pub fn read(&mut self, stream: StreamId) -> Result<(Vec<u8>, bool), ReadError> {
         let mut data = Vec::new();
         loop {
@@ -217,6 +221,10 @@ impl Side {
     }
 
     /// Writes as much as fits.
+    ///
+    /// # Errors
+    ///
+    /// What the core says, but for `Blocked`.
     pub fn write(&mut self, stream: StreamId, mut data: &[u8]) -> Result<usize, WriteError> {
         let mut written = 0;
         while !data.is_empty() {

@@ -123,10 +123,8 @@ impl World {
         let size = 1 + self.random.below(20_000) as usize;
         let finish = self.random.below(3) == 0;
         let bytes = self.ledger.next_bytes(key, size);
-        let side = self.clients[index].side(key.down);
-        let written = side.write(key.stream, &bytes);
-        if let Ok(written) = written {
-            self.ledger.wrote(key, written);
+        if let Ok(taken) = self.clients[index].side(key.down).write(key.stream, &bytes) {
+            self.ledger.wrote(key, taken);
             if !finish {
                 return;
             }

@@ -22,7 +22,7 @@ async fn connect(demo: &Demo, path: &str) -> Result<Connection, ConnectingError>
 
 /// How the session ended. (`closed` tells of the QUIC connection, which wtransport itself closes when a session ends.)
 async fn end_of(connection: &Connection) -> ConnectionError {
-    within(connection.accept_uni()).await.err().expect("the server opens no stream")
+    within(connection.accept_uni()).await.expect_err("the server opens no stream")
 }
 
 async fn echo_bidi(connection: &Connection, message: &[u8]) -> Vec<u8> {
