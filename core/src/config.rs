@@ -62,6 +62,8 @@ pub struct Config {
     pub request_timeout: Duration,
     /// Time for the application to answer a request for a session; 503 is sent then.
     pub accept_timeout: Duration,
+    /// Time for a server to answer our own request for a session; the request is cancelled then.
+    pub response_timeout: Duration,
     /// Time for a close to leave when the peer grants no credit; the CONNECT stream is reset then.
     pub close_flush_timeout: Duration,
     /// Time for the peer to end its side of the CONNECT stream after our close; it is stopped then.
@@ -108,6 +110,7 @@ impl Default for Config {
             settings_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(10),
             accept_timeout: Duration::from_secs(30),
+            response_timeout: Duration::from_secs(60),
             close_flush_timeout: Duration::from_millis(250),
             close_linger_timeout: Duration::from_secs(3),
             idle_timeout: Duration::from_secs(30),

@@ -114,7 +114,7 @@ pub enum ConnectionError {
         reason: String,
     },
     /// QUIC or TLS failed, on our finding or the peer's.
-    #[error("transport error {code:#x}: {reason}")]
+    #[error("transport error {code:#x}: {reason:?}")]
     Transport {
         /// The QUIC transport error code (RFC 9000, section 20.1).
         code: u64,

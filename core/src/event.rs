@@ -5,7 +5,8 @@ use crate::{ConnectionError, Direction, SessionEnd, SessionId, StreamId};
 /// Something happened on a connection; come and pull what you need.
 ///
 /// Events are hints (contract C5): they carry no stream or datagram bytes, at most one of a kind is pending per stream
-/// and session, and a spurious one does no harm. The three *Ended*, *Refused* and *Lost* events are facts, sent once.
+/// and session, and a spurious one does no harm. What becomes of a connection, of a session or of a finished stream are
+/// facts, each sent once.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Event {

@@ -194,17 +194,60 @@ fn a_subprotocol_is_chosen_from_the_offer_only() {
 }
 
 #[test]
-fn a_second_session_is_rejected_and_the_first_lives() {
+fn a_client_asks_for_one_session_at_a_time() {
     let mut pair = Pair::connected();
     let first = pair.session("/first");
-    let second = pair.client.connection().request_session(Request::new("localhost", "/second")).unwrap();
-    pair.run_for(Duration::from_millis(100));
-    let aborted = SessionEnd::Aborted { code: ErrorCode::H3_REQUEST_REJECTED };
-    assert_eq!(ended(&pair.client.events), [(second, aborted)]);
-    assert!(!pair.server.saw(&Event::SessionRequested { session: second }), "no handler ran");
+    let second = pair.client.connection().request_session(Request::new("localhost", "/second"));
+    assert_eq!(second, Err(OpenError::Blocked), "draft-15 without flow control");
     let stream = pair.client.send(first, UNI, b"alive");
     pair.run_for(Duration::from_millis(50));
     assert_eq!(pair.server.accept(first, UNI), Some(stream));
+    pair.client.connection().session(first).unwrap().close(0, "");
+    pair.session("/second");
+}
+
+#[test]
+fn streams_in_one_batch_with_the_answer_are_not_early() {
+    let mut pair = Pair::connected();
+    let session = pair.client.connection().request_session(Request::new("localhost", "/")).unwrap();
+    pair.run_until(|pair| pair.server.saw(&Event::SessionRequested { session }));
+    pair.server.connection().accept(session, Response::accept()).unwrap();
+    // More than are held for a session that does not exist.
+    let sent: Vec<_> = (0..99).map(|_| pair.server.send(session, UNI, b"x")).collect();
+    pair.run_for(Duration::from_millis(200));
+    let mut accepted = Vec::new();
+    while let Some(stream) = pair.client.accept(session, UNI) {
+        accepted.push(stream);
+    }
+    accepted.sort_unstable();
+    assert_eq!(accepted, sent);
+}
+
+#[test]
+fn a_server_that_never_answers_is_given_up() {
+    let (mut client, mut server) = (Config::default(), Config::default());
+    client.keep_alive_interval = Duration::from_secs(10);
+    server.accept_timeout = Duration::from_secs(3_600);
+    let mut pair = Pair::with(client, server, LinkConfig::good(), 8);
+    pair.connect();
+    let session = pair.client.connection().request_session(Request::new("localhost", "/")).unwrap();
+    pair.run_for(Duration::from_secs(59));
+    assert_eq!(ended(&pair.client.events), []);
+    pair.run_for(Duration::from_secs(2));
+    assert_eq!(ended(&pair.client.events), [(session, SessionEnd::AnswerTimedOut)]);
+    let cancelled = SessionEnd::Aborted { code: ErrorCode::H3_REQUEST_CANCELLED };
+    assert_eq!(ended(&pair.server.events), [(session, cancelled)]);
+}
+
+#[test]
+fn a_session_accepted_while_draining_is_asked_to_wind_down() {
+    let mut pair = Pair::connected();
+    let session = pair.client.connection().request_session(Request::new("localhost", "/")).unwrap();
+    pair.run_until(|pair| pair.server.saw(&Event::SessionRequested { session }));
+    let now = pair.now;
+    pair.server.endpoint.drain(now);
+    pair.server.connection().accept(session, Response::accept()).unwrap();
+    pair.run_until(|pair| pair.client.saw(&Event::SessionDraining { session }));
 }
 
 #[test]

@@ -90,6 +90,17 @@ impl Phase {
         }
     }
 
+    /// What people read in the log.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Draining { .. } => "draining sessions",
+            Self::Flushing { .. } => "closing sessions",
+            Self::Closing { .. } => "closing connections",
+            Self::Done => "done",
+        }
+    }
+
     /// When [`next`](Self::next) has to be asked again without anything else happening.
     pub(crate) fn deadline(self) -> Option<Instant> {
         match self {

@@ -50,9 +50,9 @@ impl Driver {
         if outcome.stepped {
             // Servers are few; a client has an endpoint for each connection.
             if self.acceptor.is_some() {
-                tracing::info!(phase = ?outcome.phase, "server shutdown");
+                tracing::info!("shutdown: {}", outcome.phase.name());
             } else {
-                tracing::debug!(phase = ?outcome.phase, "client shutdown");
+                tracing::debug!("shutdown: {}", outcome.phase.name());
             }
         }
         self.outgoing.send(context)?;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::streams::{Entry, WebTransportStream};
+use super::streams::{Entry, SendHalf, WebTransportStream};
 use super::{Connection, Timer};
 use crate::h3::{Action, GLITCH_REFUSED, GLITCH_RESET, dialect};
 use crate::session::SessionState;
@@ -21,6 +21,10 @@ impl Connection {
         let glitches = self.h3.take_glitches();
         if glitches > 0 {
             self.glitch(glitches);
+        }
+        // An answered request is read out whatever led to the answer: QUIC may have nothing more to report of it.
+        while let Some(stream) = self.to_read.pop() {
+            self.read_http(stream);
         }
     }
 
@@ -49,6 +53,7 @@ impl Connection {
             Action::Answered { stream } => {
                 if let Some(http) = self.streams.http(stream) {
                     http.answered = true;
+                    self.to_read.push(stream);
                 }
                 self.timers.set(Timer::Undecided(stream), None);
             }
@@ -100,10 +105,17 @@ impl Connection {
         request.remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
         let allowed = dialect::max_sessions(request.dialect, self.config.max_sessions);
         if self.sessions.live() >= allowed {
+            // The end of one may have come in the same batch.
+            for open in self.sessions.ids() {
+                self.read_http(open.stream());
+            }
+        }
+        if self.sessions.live() >= allowed {
             // draft-16, section 5.1: the surplus goes, the sessions that are there are not harmed.
             self.counters.sessions_refused += 1;
             self.glitch(GLITCH_RESET);
             self.reject_early(id);
+            self.sessions.remember(id, Past::Refused);
             self.h3.abort(id, ErrorCode::H3_REQUEST_REJECTED);
             return;
         }
@@ -127,11 +139,19 @@ impl Connection {
         self.timers.set(Timer::Undecided(stream), None);
         self.counters.streams_opened_by_peer += 1;
         let sends = stream.direction() == Direction::Bidirectional;
+        let stopped = self.streams.http(stream).and_then(|http| http.stopped);
+        let entry = |held| {
+            let mut entry = WebTransportStream::incoming(id, sends, held);
+            if let (true, Some(code)) = (sends, stopped) {
+                entry.send = SendHalf::Stopped(code);
+            }
+            Entry::WebTransport(entry)
+        };
         if let Some(session) = self.sessions.get_mut(id)
             && session.is_open()
         {
             session.push_incoming(stream);
-            self.streams.insert(stream, Entry::WebTransport(WebTransportStream::incoming(id, sends, false)));
+            self.streams.insert(stream, entry(false));
             self.hints.push(Event::StreamOpened { session: id, direction: stream.direction() });
             return;
         }
@@ -140,7 +160,7 @@ impl Connection {
             && let Some(deadline) = self.hold_deadline(id)
             && self.early.hold_stream(id, deadline, stream)
         {
-            self.streams.insert(stream, Entry::WebTransport(WebTransportStream::incoming(id, sends, true)));
+            self.streams.insert(stream, entry(true));
             self.timers.set(Timer::Early, self.early.deadline());
             return;
         }

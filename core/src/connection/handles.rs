@@ -60,9 +60,6 @@ impl Session<'_> {
         }
         let connection = &mut *self.connection;
         let stream = connection.quic.open(direction).ok_or(OpenError::Blocked)?;
-        if stream.initiator() == crate::Role::Client && direction == Direction::Bidirectional {
-            connection.client_bidi_opened = connection.client_bidi_opened.max(stream.0 / 4 + 1);
-        }
         let mut preamble = BytesMut::with_capacity(8);
         match direction {
             Direction::Bidirectional => stream_header::encode_bidi(self.id.0, &mut preamble),
@@ -219,7 +216,10 @@ impl SendStream<'_> {
             Ok(()) => match self.connection.quic.finish(self.id) {
                 Write::Taken(_) => {}
                 Write::Stopped(code) => return Err(self.stop_seen(code)),
-                Write::Blocked | Write::Closed => return Err(WriteError::Closed),
+                Write::Blocked | Write::Closed => {
+                    self.connection.set_send(self.id, SendHalf::Done);
+                    return Err(WriteError::Closed);
+                }
             },
             Err(WriteError::Blocked) => {
                 // Only the stream header is missing; the end follows it.
@@ -310,7 +310,10 @@ impl SendStream<'_> {
             Write::Taken(taken) => Ok(taken),
             Write::Blocked => self.blocked(),
             Write::Stopped(code) => Err(self.stop_seen(code)),
-            Write::Closed => Err(WriteError::Closed),
+            Write::Closed => {
+                self.connection.set_send(self.id, SendHalf::Done);
+                Err(WriteError::Closed)
+            }
         }
     }
 

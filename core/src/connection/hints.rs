@@ -20,6 +20,7 @@ enum Kind {
     OpenedBidi,
     OpenedUni,
     Datagram,
+    Draining,
     DatagramsUnblocked,
     BidiAvailable,
     UniAvailable,
@@ -53,6 +54,7 @@ fn key(event: &Event) -> Option<(Kind, u64)> {
         Event::StreamOpened { session, direction: Direction::Bidirectional } => (Kind::OpenedBidi, session.0),
         Event::StreamOpened { session, direction: Direction::Unidirectional } => (Kind::OpenedUni, session.0),
         Event::DatagramReceived { session } => (Kind::Datagram, session.0),
+        Event::SessionDraining { session } => (Kind::Draining, session.0),
         Event::DatagramsUnblocked => (Kind::DatagramsUnblocked, 0),
         Event::StreamsAvailable { direction: Direction::Bidirectional } => (Kind::BidiAvailable, 0),
         Event::StreamsAvailable { direction: Direction::Unidirectional } => (Kind::UniAvailable, 0),
@@ -60,7 +62,6 @@ fn key(event: &Event) -> Option<(Kind, u64)> {
         | Event::SessionRequested { .. }
         | Event::SessionEstablished { .. }
         | Event::SessionRefused { .. }
-        | Event::SessionDraining { .. }
         | Event::SessionEnded { .. }
         | Event::StreamFinished { .. }
         | Event::StreamStopped { .. }

@@ -60,6 +60,8 @@ pub struct Connection {
     /// New sessions are refused with 503.
     draining: bool,
     error: Option<ConnectionError>,
+    /// Answered requests that have to be read out.
+    to_read: Vec<StreamId>,
     /// CONNECTION_CLOSE to send when time is known.
     to_close: Option<(ErrorCode, String)>,
     pub(crate) counters: Counters,
@@ -128,7 +130,7 @@ impl Connection {
     pub(crate) fn new(quic: Quic, config: Arc<Config>, now: Instant) -> Self {
         let transport = dialect::Transport { reset_stream_at: quic::RESET_STREAM_AT };
         let mut timers = Deadlines::new();
-        timers.set(Timer::Handshake, Some(now + config.handshake_timeout));
+        timers.set(Timer::Handshake, now.checked_add(config.handshake_timeout));
         Self {
             h3: Http3::new(quic.role(), Arc::clone(&config), transport),
             quic,
@@ -147,6 +149,7 @@ impl Connection {
             announced: false,
             draining: false,
             error: None,
+            to_read: Vec::new(),
             to_close: None,
             counters: Counters::default(),
             config,
@@ -217,13 +220,18 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// `Blocked` before [`Event::Connected`] and while the server allows no further stream; `Closed` when the
-    /// connection is over, when the server does not speak WebTransport, or on a server's own connection.
+    /// `Blocked` before [`Event::Connected`], while the server allows no further stream, and while a session is open or
+    /// asked for that must not share its connection (draft-ietf-webtrans-http3-16, section 5.1). `Closed` when the
+    /// connection is over, when the server is going away or does not speak WebTransport, or on a server's own
+    /// connection.
     pub fn request_session(&mut self, request: Request) -> Result<SessionId, OpenError> {
         if self.error.is_some() {
             return Err(OpenError::Closed);
         }
         self.h3.can_request()?;
+        if self.sessions.live() >= self.h3.max_sessions_as_client() {
+            return Err(OpenError::Blocked);
+        }
         self.open_session(request)
     }
 
@@ -262,6 +270,11 @@ impl Connection {
         !self.hints.is_empty()
     }
 
+    /// Lets everything QUIC has to say take effect, without knowing the time.
+    pub(crate) fn look(&mut self) {
+        self.pump();
+    }
+
     /// Lets time and everything QUIC has to say take effect.
     pub(crate) fn settle(&mut self, now: Instant) {
         self.now = self.now.max(now);
@@ -278,6 +291,8 @@ impl Connection {
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.now = self.now.max(now);
         self.quic.inner().handle_timeout(self.now);
+        // What arrived before the deadline was looked at is in time.
+        self.pump();
         while let Some(timer) = self.timers.pop_due(self.now) {
             self.expire(timer);
         }

@@ -34,6 +34,7 @@ impl Connection {
             QuicEvent::Connected => self.handshake_done(),
             QuicEvent::Lost(error) => self.end(error, None),
             QuicEvent::Opened(direction) => {
+                self.read_answers();
                 while let Some(stream) = self.quic.accept(direction) {
                     self.stream_opened(stream);
                 }
@@ -47,6 +48,7 @@ impl Connection {
                 self.hints.push(Event::StreamsAvailable { direction });
             }
             QuicEvent::DatagramReceived => {
+                self.read_answers();
                 while let Some(datagram) = self.quic.recv_datagram() {
                     self.datagram_received(datagram);
                 }
@@ -59,8 +61,7 @@ impl Connection {
         self.connected = true;
         self.timers.set(Timer::Handshake, None);
         self.timers.set(Timer::Settings, self.now.checked_add(self.config.settings_timeout));
-        self.quic.set_receive_window(self.config.connection_window_before_session);
-        let takes_datagrams = self.quic.max_datagram_size().is_some();
+        let takes_datagrams = self.quic.max_datagram_size().is_some_and(|size| size > 0);
         self.h3.set_peer_takes_datagrams(takes_datagrams);
         self.open_control();
         self.announce();
@@ -87,6 +88,18 @@ impl Connection {
         http.outbox.push_back(self.h3.control_preface());
         self.streams.insert(stream, Entry::Http(http));
         self.flush(stream);
+    }
+
+    /// On a client: what came in one batch with the answer to a request belongs to the session, and must not look early.
+    fn read_answers(&mut self) {
+        if self.role() == Role::Server {
+            return;
+        }
+        for id in self.sessions.ids() {
+            if self.sessions.get(id).is_some_and(|session| session.is_live() && !session.is_open()) {
+                self.read_http(id.stream());
+            }
+        }
     }
 
     fn stream_opened(&mut self, stream: StreamId) {
@@ -188,18 +201,26 @@ impl Connection {
             return;
         }
         let code = self.quic.stopped(stream).unwrap_or(ErrorCode::H3_NO_ERROR);
-        if let Some(http) = self.streams.http(stream) {
-            self.quic.reset(stream, code);
-            http.outbox.clear();
-            http.finish = false;
-            if http.forgotten {
-                self.streams.remove(stream);
-            } else {
-                self.apply(SessionId(stream.0), Input::PeerStop { code });
-            }
-            return;
+        if self.streams.webtransport(stream).is_some() {
+            return self.webtransport_stopped(stream, code);
         }
-        self.webtransport_stopped(stream, code);
+        // Also when the stream is forgotten here: QUIC keeps it, and the peer its credit, until it is reset.
+        self.quic.reset(stream, code);
+        let Some(http) = self.streams.http(stream) else { return };
+        http.outbox.clear();
+        http.finish = false;
+        http.stopped = Some(code);
+        if http.forgotten {
+            return self.streams.remove(stream);
+        }
+        let id = SessionId(stream.0);
+        let unanswered = self.sessions.get(id).is_some_and(|session| session.is_live() && !session.is_open());
+        if unanswered && self.role() == Role::Server {
+            // Whoever does not want the answer does not want the session.
+            self.apply(id, Input::PeerReset { code });
+        } else {
+            self.apply(id, Input::PeerStop { code });
+        }
     }
 
     /// The peer stopped a stream of a session.
@@ -209,7 +230,7 @@ impl Connection {
     /// 156 loses the code of a STOP_SENDING when both halves of a stream end at the same moment.
     pub(super) fn webtransport_stopped(&mut self, stream: StreamId, code: ErrorCode) {
         let Some(entry) = self.streams.webtransport(stream) else { return };
-        let (half, other_is_open) = (entry.send, entry.recv == RecvHalf::Open);
+        let (half, other_is_open, held) = (entry.send, entry.recv == RecvHalf::Open, entry.held);
         match half {
             SendHalf::Open if other_is_open => {
                 self.timers.set(Timer::StopAnswer(stream, code), self.now.checked_add(STOP_ANSWER_DELAY));
@@ -220,7 +241,9 @@ impl Connection {
         match half {
             SendHalf::Open => {
                 self.set_send(stream, SendHalf::Stopped(code));
-                self.hints.push(Event::StreamWritable { stream });
+                if !held {
+                    self.hints.push(Event::StreamWritable { stream });
+                }
             }
             SendHalf::Finishing => {
                 self.set_send(stream, SendHalf::Done);
@@ -303,10 +326,14 @@ impl Connection {
 
     fn hold_datagram(&mut self, session: SessionId, payload: Bytes) {
         let Some(deadline) = self.hold_deadline(session) else { return };
-        if self.early.hold_datagram(session, deadline, payload) {
+        // A copy, since the payload would keep the whole packet it came in.
+        if self.early.hold_datagram(session, deadline, Bytes::copy_from_slice(&payload)) {
             self.timers.set(Timer::Early, self.early.deadline());
-        } else {
-            self.counters.datagrams_dropped += 1;
+            return;
+        }
+        self.counters.datagrams_dropped += 1;
+        // Who waits for an answer may send meanwhile; who never asked is odd.
+        if self.sessions.get(session).is_none() {
             self.glitch(1);
         }
     }

@@ -26,6 +26,9 @@ impl Connection {
         session.response = Some(response);
         self.apply(id, Input::Accept);
         self.established(id);
+        if self.draining {
+            self.apply(id, Input::Drain);
+        }
         self.act();
         // What came behind the request was left unread until now.
         self.read_http(id.stream());
@@ -40,18 +43,17 @@ impl Connection {
         self.act();
         self.apply(id, Input::Refuse);
         self.act();
-        self.read_http(id.stream());
     }
 
     /// Opens a stream and asks for a session on it (client).
     pub(super) fn open_session(&mut self, mut request: Request) -> Result<SessionId, OpenError> {
         let stream = self.quic.open(Direction::Bidirectional).ok_or(OpenError::Blocked)?;
-        self.client_bidi_opened = self.client_bidi_opened.max(stream.0 / 4 + 1);
         self.streams.insert(stream, Entry::Http(HttpStream::default()));
         request.remote = self.quic.remote_address();
         self.h3.request(stream, &mut request);
         let id = SessionId(stream.0);
         self.sessions.insert(SessionState::new(id, request));
+        self.to_arm.push((Timer::Answer(id), self.config.response_timeout));
         self.act();
         Ok(id)
     }
@@ -60,6 +62,8 @@ impl Connection {
     pub(super) fn answered(&mut self, id: SessionId, response: Response) {
         let Some(session) = self.sessions.get_mut(id) else { return };
         if !response.status.is_success() {
+            // Neither what a refusal says in its body nor our side of the stream is of use any more.
+            self.h3.abort(id, ErrorCode::H3_NO_ERROR);
             self.apply(id, Input::Refuse);
             self.hints.push(Event::SessionRefused { session: id, response: Box::new(response) });
             return;
@@ -79,6 +83,7 @@ impl Connection {
     fn established(&mut self, id: SessionId) {
         self.counters.sessions_accepted += 1;
         self.timers.set(Timer::Answer(id), None);
+        self.to_arm.retain(|(timer, _)| *timer != Timer::Answer(id));
         self.quic.set_receive_window(self.config.connection_window);
         let (streams, datagrams) = self.early.take(id);
         self.timers.set(Timer::Early, self.early.deadline());
@@ -113,7 +118,9 @@ impl Connection {
             for timer in [Timer::Answer(id), Timer::Flush(id), Timer::Linger(id)] {
                 self.timers.set(timer, None);
             }
-            self.to_arm.retain(|(timer, _)| !matches!(timer, Timer::Flush(of) | Timer::Linger(of) if *of == id));
+            let of_session =
+                |timer: &Timer| matches!(timer, Timer::Answer(of) | Timer::Flush(of) | Timer::Linger(of) if *of == id);
+            self.to_arm.retain(|(timer, _)| !of_session(timer));
             // A refused stream is still being read out, see `Action::Answered`.
             let answered = self.streams.http(id.stream()).is_some_and(|http| http.answered);
             if self.h3.knows(id.stream()) && !answered {
@@ -132,6 +139,7 @@ impl Connection {
             Effect::SendDrain => self.send_capsule(id, &Capsule::DrainSession),
             Effect::Finish => self.h3.finish(id),
             Effect::Abort(code) => self.h3.abort(id, code),
+            Effect::Unavailable if self.role() == Role::Client => self.h3.abort(id, ErrorCode::H3_REQUEST_CANCELLED),
             Effect::Unavailable => {
                 self.counters.sessions_refused += 1;
                 self.h3.refuse(id, &Response::new(StatusCode::SERVICE_UNAVAILABLE));

@@ -32,6 +32,8 @@ pub(crate) struct HttpStream {
     pub(crate) forgotten: bool,
     /// The request was answered: whatever is not here yet is not wanted.
     pub(crate) answered: bool,
+    /// The peer stopped it before it said what it is; QUIC has reset it in answer.
+    pub(crate) stopped: Option<ErrorCode>,
 }
 
 /// A stream of a session.

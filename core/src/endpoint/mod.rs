@@ -186,8 +186,9 @@ impl Endpoint {
     /// The next event. An event of a connection may come after the connection was closed by a command.
     pub fn poll_event(&mut self) -> Option<(ConnectionId, Event)> {
         while let Some(id) = self.table.next_unsettled() {
-            if let (Some(connection), Some(now)) = (self.table.get_mut(id), self.now) {
-                connection.settle(now);
+            // No time is known here: what commands want timed waits for a call that brings it.
+            if let Some(connection) = self.table.get_mut(id) {
+                connection.look();
             }
             self.table.note_events(id);
         }
@@ -308,10 +309,10 @@ impl Endpoint {
         }
         self.scratch.clear();
         if handshakes >= self.config.retry_above && !incoming.remote_address_validated() && incoming.may_retry() {
-            if let Ok(transmit) = self.quic.retry(incoming, &mut self.scratch) {
-                self.answer(transmit);
-            }
-            return;
+            return match self.quic.retry(incoming, &mut self.scratch) {
+                Ok(transmit) => self.answer(transmit),
+                Err(error) => self.quic.ignore(error.into_incoming()),
+            };
         }
         match self.quic.accept(incoming, now, &mut self.scratch, None) {
             Ok((handle, connection)) => {

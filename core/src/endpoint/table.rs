@@ -69,7 +69,9 @@ impl Table {
         }
         let slot = self.slots.remove(id.index as usize);
         self.handshakes -= usize::from(slot.handshaking);
-        self.by_handle.remove(&slot.handle);
+        if self.by_handle.get(&slot.handle) == Some(&id) {
+            self.by_handle.remove(&slot.handle);
+        }
         self.deadlines.set(id, None);
     }
 
@@ -190,6 +192,9 @@ impl Table {
     pub(super) fn set_drained(&mut self, id: ConnectionId) {
         if let Some(slot) = self.slot(id) {
             slot.drained = true;
+            // quinn gives the handle to the next connection, from now on.
+            let handle = slot.handle;
+            self.by_handle.remove(&handle);
         }
     }
 

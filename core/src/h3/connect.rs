@@ -49,6 +49,8 @@ pub(crate) struct RequestStream {
     block: Vec<u8>,
     /// Bytes of unknown frames and of discarded bodies.
     ignored: u64,
+    /// The frame being read is the head, and it is too large to look at.
+    oversized: bool,
 }
 
 /// Bytes of meaningless frames or of an unwanted body after which a stream is cut.
@@ -68,6 +70,7 @@ impl RequestStream {
             frame: None,
             block: Vec::new(),
             ignored: 0,
+            oversized: false,
         }
     }
 
@@ -79,6 +82,11 @@ impl RequestStream {
             (Phase::Headers, None) => 1,
             (Phase::Open | Phase::Discarding | Phase::Trailers, _) => BULK,
         }
+    }
+
+    /// Whether header section or frame has begun that is not complete.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.phase == Phase::Headers && !self.frames.is_at_boundary()
     }
 
     /// Bytes of an unfinished header section that are being kept.
@@ -113,6 +121,7 @@ impl RequestStream {
             kind::HEADERS if self.phase == Phase::Headers && length > self.max_size as u64 => {
                 parts.push(Part::TooLarge);
                 self.phase = Phase::Discarding;
+                self.oversized = true;
             }
             kind::DATA if length == 0 => parts.push(Part::Glitch),
             kind::DATA | kind::HEADERS => {}
@@ -181,8 +190,8 @@ impl RequestStream {
                     }
                 }
             }
-            // The end of a header section that was too large ends the message's head, not its body.
-            Phase::Discarding if self.ignored > self.max_size as u64 => {}
+            // What ends here is the head of a message being discarded, or its trailers.
+            Phase::Discarding if std::mem::take(&mut self.oversized) => {}
             Phase::Discarding => self.phase = Phase::Trailers,
             Phase::Waiting | Phase::Open | Phase::Trailers => {}
         }

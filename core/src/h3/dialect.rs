@@ -110,6 +110,16 @@ pub(crate) fn max_sessions(dialect: Dialect, configured: usize) -> usize {
     }
 }
 
+/// How many sessions a client may have at once with this server.
+pub(crate) fn max_sessions_as_client(peer: &Settings) -> usize {
+    match negotiated(peer) {
+        Some(Dialect::Draft15) | None => 1,
+        Some(Dialect::Draft07) => usize::try_from(peer.max_sessions_draft07.max(1)).unwrap_or(usize::MAX),
+        // Draft 02 has no way to say; the server refuses what is too much.
+        Some(Dialect::Draft02) => usize::MAX,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

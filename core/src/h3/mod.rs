@@ -83,6 +83,8 @@ pub(crate) struct Http3 {
     has_control: bool,
     has_encoder: bool,
     has_decoder: bool,
+    /// The peer sent GOAWAY: a server then takes no new requests.
+    going_away: bool,
     /// CONNECTs that arrived before SETTINGS (draft-16, section 3.1): none is looked at until those are here.
     early_requests: VecDeque<(StreamId, message::Parsed)>,
     /// Bytes of unfinished header sections over all streams.
@@ -128,6 +130,7 @@ impl Http3 {
             has_control: false,
             has_encoder: false,
             has_decoder: false,
+            going_away: false,
             early_requests: VecDeque::new(),
             kept: 0,
             actions: VecDeque::new(),
@@ -196,6 +199,8 @@ impl Http3 {
     pub(crate) fn is_dawdling(&self, stream: StreamId) -> bool {
         match self.streams.get(&stream) {
             Some(Stream::New(classifier)) => !classifier.is_empty(),
+            // The answer to our own request may take its time; it must not stop in the middle.
+            Some(Stream::Request(request)) if self.role == Role::Client => request.is_cut(),
             _ => self.is_undecided(stream),
         }
     }
@@ -279,7 +284,7 @@ impl Http3 {
     pub(crate) fn expired(&mut self, stream: StreamId) {
         if self.is_dawdling(stream) {
             self.glitches = self.glitches.saturating_add(GLITCH_REFUSED);
-            self.abandon(stream, ErrorCode::H3_REQUEST_REJECTED);
+            self.give_up(stream, ErrorCode::H3_REQUEST_REJECTED);
         }
     }
 
@@ -352,7 +357,10 @@ impl Http3 {
                         self.judge(stream, parsed);
                     }
                 }
-                ControlEvent::GoAway => self.actions.push_back(Action::GoAway),
+                ControlEvent::GoAway => {
+                    self.going_away = true;
+                    self.actions.push_back(Action::GoAway);
+                }
                 ControlEvent::Skipped => self.glitches = self.glitches.saturating_add(1),
             }
         }

@@ -19,9 +19,14 @@ impl Http3 {
     pub(crate) fn can_request(&self) -> Result<(), OpenError> {
         let peer = self.peer.as_ref().ok_or(OpenError::Blocked)?;
         match dialect::for_request(peer, self.peer_takes_datagrams) {
-            Some(_) if self.role == Role::Client => Ok(()),
+            Some(_) if self.role == Role::Client && !self.going_away => Ok(()),
             _ => Err(OpenError::Closed),
         }
+    }
+
+    /// How many sessions the server lets us have at once, as far as it said.
+    pub(crate) fn max_sessions_as_client(&self) -> usize {
+        self.peer.as_ref().map_or(0, dialect::max_sessions_as_client)
     }
 
     /// Sends a CONNECT on a stream that was opened for it; call after [`can_request`](Self::can_request).
@@ -93,7 +98,7 @@ impl Http3 {
             }
         }
         if self.kept > MAX_KEPT {
-            self.abandon(stream, ErrorCode::H3_EXCESSIVE_LOAD);
+            self.give_up(stream, ErrorCode::H3_EXCESSIVE_LOAD);
         }
         result
     }
@@ -103,7 +108,7 @@ impl Http3 {
         request.finish()?;
         match request.phase {
             // RFC 9114, section 4.1.1.
-            Phase::Headers => self.abandon(stream, ErrorCode::H3_REQUEST_INCOMPLETE),
+            Phase::Headers => self.give_up(stream, ErrorCode::H3_REQUEST_INCOMPLETE),
             Phase::Waiting | Phase::Open => self.actions.push_back(Action::Ended { stream }),
             Phase::Discarding | Phase::Trailers => self.forget(stream),
         }
@@ -186,9 +191,14 @@ impl Http3 {
     fn malformed(&mut self, stream: StreamId, malformed: Malformed) {
         tracing::debug!(%stream, reason = malformed.0, "malformed message");
         self.glitches = self.glitches.saturating_add(GLITCH_MALFORMED);
+        self.give_up(stream, ErrorCode::H3_MESSAGE_ERROR);
+    }
+
+    /// Abandons a request that the other side got wrong; on a client the application waits for its answer.
+    pub(super) fn give_up(&mut self, stream: StreamId, code: ErrorCode) {
         if self.role == Role::Client {
-            self.actions.push_back(Action::Aborted { stream, code: ErrorCode::H3_MESSAGE_ERROR });
+            self.actions.push_back(Action::Aborted { stream, code });
         }
-        self.abandon(stream, ErrorCode::H3_MESSAGE_ERROR);
+        self.abandon(stream, code);
     }
 }

@@ -13,6 +13,10 @@ pub(crate) struct DatagramQueue {
 
 /// Charged for each datagram beside its payload, so that empty ones are not free.
 const OVERHEAD: usize = 32;
+/// Datagrams that may keep their packets; a reader that keeps up never has more waiting.
+const MAX_SLICES: usize = 16;
+/// Payloads of this size are nearly a packet.
+const MAX_COPIED: usize = 1_000;
 
 impl DatagramQueue {
     /// Adds a datagram; returns how many had to be dropped for it.
@@ -29,7 +33,9 @@ impl DatagramQueue {
             dropped += 1;
         }
         self.bytes += cost;
-        self.queue.push_back(datagram);
+        // A payload keeps the whole packet it came in. Where they pile up, that would be more than what is counted.
+        let piles_up = self.queue.len() >= MAX_SLICES && datagram.len() < MAX_COPIED;
+        self.queue.push_back(if piles_up { Bytes::copy_from_slice(&datagram) } else { datagram });
         dropped
     }
 

@@ -130,7 +130,11 @@ impl SessionState {
                     closed = true;
                     outcome.inputs.push(Input::PeerClose { code, reason });
                 }
-                Ok(Some(Capsule::DrainSession)) => outcome.inputs.push(Input::PeerDrain),
+                Ok(Some(Capsule::DrainSession)) => {
+                    // Once is enough.
+                    outcome.glitches = outcome.glitches.saturating_add(1);
+                    outcome.inputs.push(Input::PeerDrain);
+                }
                 // Session flow control is off, so its capsules mean nothing (draft-16, section 5.1) ...
                 Ok(Some(
                     Capsule::MaxData(_)

@@ -52,9 +52,13 @@ impl Registry {
 
     /// Removes a session and remembers what became of it.
     pub(crate) fn remove(&mut self, id: SessionId, past: Past) {
-        if self.sessions.remove(&id).is_none() {
-            return;
+        if self.sessions.remove(&id).is_some() {
+            self.remember(id, past);
         }
+    }
+
+    /// Remembers an id that is no session.
+    pub(crate) fn remember(&mut self, id: SessionId, past: Past) {
         self.gone.push_back((id, past));
         if self.gone.len() > MAX_GONE {
             let oldest = self.gone.pop_front().map(|(id, _)| id);

@@ -2,8 +2,8 @@
 
 use super::attacker::AUTHORITY;
 use super::{Case, Reaction, Scene};
-use crate::raw::{DRAFT_02, Failure, Options, Request, Response, code, wire};
-use Reaction::{Finishes, GoesOn};
+use crate::raw::{Close, DRAFT_02, Failure, Options, Request, Response, code, wire};
+use Reaction::{Closes, Finishes, GoesOn};
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
@@ -15,6 +15,7 @@ pub(super) fn cases() -> Vec<Case> {
         close_in_the_flight_of_the_connect(),
         everything_in_one_flight(),
         stopped_connect_stream(),
+        error_amid_a_download(),
     ]
 }
 
@@ -155,5 +156,26 @@ fn stopped_connect_stream() -> Case {
             .until("the streams of the session to end", |seen| seen.stream(witness).aborted().then_some(()))?;
         attacker.give_up_session();
         attacker.reaction_of_connection()
+    })
+}
+
+/// The server has much more to send than the network takes; the code of the error must come all the same.
+/// (quinn-proto keeps CONNECTION_CLOSE back while other data waits for the congestion window or the pacer.)
+fn error_amid_a_download() -> Case {
+    let expected = &[Closes(code::H3_FRAME_UNEXPECTED)];
+    Case::new("h41", "DATA on the control stream amid a download, 20 times", expected, |scene: &Scene<'_>| {
+        for attempt in 0..20 {
+            let mut attacker = scene.silent_with(&Options { stream_window: 64 << 20, ..Options::default() })?;
+            attacker.peer.send_settings(DRAFT_02)?;
+            attacker.peer.open_session("/source/10000000000")?;
+            attacker.peer.client.rest(std::time::Duration::from_millis(attempt * 3));
+            let control = attacker.peer.control()?;
+            attacker.peer.client.write(control, &wire::data(b"x"))?;
+            match attacker.peer.until("the end of the connection", |seen| seen.close.clone())? {
+                Close::Application { code: code::H3_FRAME_UNEXPECTED, .. } => {}
+                other => return Err(Failure::unexpected(format!("attempt {attempt}: {other}"))),
+            }
+        }
+        Ok(expected[0])
     })
 }
