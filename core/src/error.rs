@@ -204,7 +204,7 @@ pub enum WriteError {
     /// No room now; [`Event::StreamWritable`](crate::Event::StreamWritable) follows.
     #[error("no room to write yet")]
     Blocked,
-    /// The peer asked us to stop; the code is absent when it was not an application code.
+    /// The peer asked us to stop; the code is absent when it was not an application code. Told once, then `Closed`.
     #[error("the peer stopped the stream with code {0:?}")]
     Stopped(Option<u32>),
     /// The stream was finished or reset before, or its session is over.

@@ -292,7 +292,11 @@ impl SendStream<'_> {
     fn ready(&mut self) -> Result<(), WriteError> {
         match self.half() {
             None | Some(SendHalf::Finishing | SendHalf::Done) => Err(WriteError::Closed),
-            Some(SendHalf::Stopped(code)) => Err(WriteError::Stopped(app_error::from_http3(code.0))),
+            Some(SendHalf::Stopped(code)) => {
+                // Told, so that nobody has to ask for this half to be forgotten.
+                self.connection.set_send(self.id, SendHalf::Done);
+                Err(WriteError::Stopped(app_error::from_http3(code.0)))
+            }
             Some(SendHalf::Open) if self.connection.flush_preamble(self.id) => Ok(()),
             Some(SendHalf::Open) => self.blocked(),
         }
@@ -320,6 +324,7 @@ impl SendStream<'_> {
     /// QUIC knows of a STOP_SENDING whose event has not been taken yet.
     fn stop_seen(&mut self, code: ErrorCode) -> WriteError {
         self.connection.webtransport_stopped(self.id, code);
+        self.connection.set_send(self.id, SendHalf::Done);
         WriteError::Stopped(app_error::from_http3(code.0))
     }
 }

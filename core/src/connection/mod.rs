@@ -4,6 +4,7 @@
 //! `handles` is what the application calls.
 
 mod actions;
+pub(crate) mod congestion;
 mod glitches;
 mod handles;
 mod hints;

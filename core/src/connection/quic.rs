@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use quinn_proto::{self as quinn, Dir, VarInt};
 
-use super::ConnectionStats;
+use super::{ConnectionStats, congestion};
 use crate::{ConnectionError, Direction, Ecn, ErrorCode, Role, StreamId, Transmit};
 
 /// Whether this QUIC layer can send and receive RESET_STREAM_AT (draft-ietf-quic-reliable-stream-reset).
@@ -143,6 +143,7 @@ impl Quic {
     pub(crate) fn close(&mut self, now: Instant, code: ErrorCode, reason: &str, error: ConnectionError) {
         if !self.inner.is_closed() {
             self.error = Some(error);
+            congestion::let_go(self.inner.congestion_state());
             self.inner.close(now, varint(code.0), Bytes::copy_from_slice(reason.as_bytes()));
         }
     }

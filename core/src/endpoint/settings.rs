@@ -6,6 +6,7 @@ use std::time::Duration;
 use quinn_proto as quinn;
 use quinn_proto::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 
+use crate::connection::congestion::ClosableCubic;
 use crate::{Config, ConfigError, ConnectError};
 
 /// The one ALPN protocol of HTTP/3 (RFC 9114, section 3.1).
@@ -69,6 +70,7 @@ pub(super) fn transport(config: &Config) -> Result<quinn::TransportConfig, Confi
         .keep_alive_interval((config.keep_alive_interval > Duration::ZERO).then_some(config.keep_alive_interval))
         .initial_mtu(config.initial_mtu)
         .mtu_discovery_config(discovery)
+        .congestion_controller_factory(Arc::new(ClosableCubic))
         // The spin bit shows observers the round-trip time and serves nobody here.
         .allow_spin(false);
     Ok(transport)
