@@ -63,3 +63,32 @@ async fn the_handler_s_outcome_closes_the_session() {
     let end = within(session.closed()).await;
     assert_eq!(end, SessionEnd::ClosedByPeer { code: 1, reason: String::from("no luck") });
 }
+
+#[tokio::test]
+async fn an_error_from_another_session_closes_this_one() {
+    async fn foreign(_session: transom::Session) -> Result<(), SessionError> {
+        let end = SessionEnd::ClosedByPeer { code: 9, reason: String::from("upstream") };
+        Err(SessionError::from(end))
+    }
+    let running = Running::start(ServerApp::new().route("/", foreign));
+    let session = within(running.client().connect(&running.url("/"))).await.unwrap();
+    let end = within(session.closed()).await;
+    assert!(matches!(end, SessionEnd::ClosedByPeer { code: 1, .. }), "{end:?}");
+}
+
+#[tokio::test]
+async fn a_client_s_connection_ends_with_its_session() {
+    let running = Running::start(ServerApp::new().route("/", async |session: transom::Session| {
+        session.close(3, "enough");
+    }));
+    let session = within(running.client().connect(&running.url("/"))).await.unwrap();
+    within(session.closed()).await;
+    let stats = || running.server.stats();
+    within(async {
+        while stats().connections_open > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    drop(session);
+}

@@ -51,7 +51,8 @@ fn named(text: &str) -> BTreeSet<&str> {
     text.match_indices("crate::")
         .filter(|(at, _)| !text[..*at].ends_with("(in ") && !text[..*at].ends_with('('))
         .map(|(at, found)| &text[at + found.len()..])
-        .filter_map(|rest| rest[word(rest)..].starts_with("::").then(|| &rest[..word(rest)]))
+        .filter(|rest| rest[word(rest)..].starts_with("::"))
+        .map(|rest| &rest[..word(rest)])
         .collect()
 }
 

@@ -1,13 +1,14 @@
 //! From the core's events to wakers and work.
 
+use std::io;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use transom_core::{ConnectionId, Direction, Event, Request, Response, SessionEnd, SessionId, StreamId};
 
 use super::entry::{ConnectionEntry, SessionEntry};
-use super::phase::{Order, View};
+use super::phase::{Order, Phase, Shutdown, View};
 use super::session_cell::{SessionCell, driver_gone};
 use super::shared::{Shared, State};
 use super::waiters::{Delivery, Kind, SessionWaiters, Slot};
@@ -104,6 +105,9 @@ impl State {
             && entry.end_session(session, end, &mut work.wakes)
         {
             self.sessions_ended(1);
+            if self.ends_with_session && self.open_sessions == 0 {
+                self.shutdown.get_or_insert(Shutdown::Graceful(Duration::ZERO));
+            }
         }
     }
 
@@ -122,6 +126,9 @@ impl State {
         session: SessionId,
         request: Arc<Request>,
     ) -> Option<Arc<SessionCell>> {
+        if self.stopped {
+            return None;
+        }
         let remote = self.endpoint.connection(connection)?.remote_address();
         let cell = Arc::new(SessionCell::new(Arc::clone(shared), connection, session, request, remote));
         let entry = SessionEntry { cell: Arc::clone(&cell), waiters: SessionWaiters::default() };
@@ -174,6 +181,9 @@ impl State {
         for entry in entries {
             let sessions = entry.lose(&driver_gone(), &mut work.wakes);
             self.sessions_ended(sessions);
+        }
+        if self.phase != Phase::Done && self.failure.is_none() {
+            self.failure = Some(Arc::new(io::Error::other("the endpoint's driver stopped before its work was done")));
         }
         self.stopped = true;
         self.done.wake_all(&mut work.wakes);

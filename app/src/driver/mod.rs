@@ -77,6 +77,7 @@ pub(crate) fn start(
     let timer = runtime.timer(runtime.now());
     let goodbye = if acceptor.is_some() { SERVER_GOODBYE } else { "" };
     let shared = Shared::new(endpoint, Arc::clone(&runtime), goodbye);
+    shared.act(|state| state.ends_with_session = acceptor.is_none());
     let driver = Driver {
         shared: Arc::clone(&shared),
         acceptor,

@@ -38,6 +38,8 @@ pub(crate) struct State {
     pub(crate) shutdown: Option<Shutdown>,
     /// What peers read as the reason when everything is closed.
     pub(crate) goodbye: &'static str,
+    /// A client's connection has one session, and is closed when that is over.
+    pub(crate) ends_with_session: bool,
     /// When the last session ended.
     pub(crate) last_end: Option<Instant>,
     /// The time of the driver's current turn.
@@ -77,6 +79,7 @@ impl Shared {
             phase: Phase::Running,
             shutdown: None,
             goodbye,
+            ends_with_session: false,
             last_end: None,
             now: runtime.now(),
             failure: None,

@@ -132,12 +132,9 @@ where
 async fn conclude(session: Session, result: Result<Outcome, Box<dyn Any + Send>>) {
     match result {
         Ok(Outcome(Kind::Done)) => close_when_acknowledged(&session).await,
-        Ok(Outcome(Kind::Ended(_))) => {}
-        Ok(Outcome(Kind::Failed { code, reason })) => {
-            let path = session.request().path();
-            tracing::warn!(path = ?shown(path), code, reason = ?shown(&reason), "the handler of a session failed");
-            session.close(code, cut(&reason, MAX_REASON));
-        }
+        // The end of this session, or of another one that the handler worked with.
+        Ok(Outcome(Kind::Ended(end))) => fail(&session, FAILURE_CODE, &end.to_string()),
+        Ok(Outcome(Kind::Failed { code, reason })) => fail(&session, code, &reason),
         Err(panic) => {
             let path = session.request().path();
             tracing::warn!(path = ?shown(path), panic = panic_text(&*panic), "the handler of a session panicked");
@@ -146,6 +143,17 @@ async fn conclude(session: Session, result: Result<Outcome, Box<dyn Any + Send>>
     }
     let end = session.closed().await;
     tracing::debug!(path = ?shown(session.request().path()), remote = %session.remote_address(), %end, "session ended");
+}
+
+/// Closes a session whose handler failed, unless the handler failed because it was over.
+fn fail(session: &Session, code: u32, reason: &str) {
+    let path = session.request().path();
+    if session.end().is_some() {
+        tracing::debug!(path = ?shown(path), reason = ?shown(reason), "the handler ended with its session");
+        return;
+    }
+    tracing::warn!(path = ?shown(path), code, reason = ?shown(reason), "the handler of a session failed");
+    session.close(code, cut(reason, MAX_REASON));
 }
 
 /// Closing resets what is on its way, so that what the handler finished gets the time to arrive.

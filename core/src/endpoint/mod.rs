@@ -281,8 +281,11 @@ impl Endpoint {
         self.table.len() == 0
     }
 
-    /// Figures since the endpoint was made.
-    pub fn stats(&self) -> EndpointStats {
+    /// Figures since the endpoint was made, up to now.
+    pub fn stats(&mut self) -> EndpointStats {
+        for id in self.table.ready() {
+            self.count(id);
+        }
         EndpointStats { connections_open: self.table.len() as u64, ..self.stats }
     }
 
@@ -345,11 +348,15 @@ impl Endpoint {
     /// The connection has nothing to send now: note when it wants to be called again.
     fn rest(&mut self, id: ConnectionId) {
         self.table.rest(id);
-        if let Some(connection) = self.table.get_mut(id) {
-            let counters = std::mem::take(&mut connection.counters);
-            self.stats.add(counters);
-        }
+        self.count(id);
         self.remove_if_over(id);
+    }
+
+    /// Adds up what happened on a connection.
+    fn count(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.table.get_mut(id) {
+            self.stats.add(std::mem::take(&mut connection.counters));
+        }
     }
 
     /// Carries messages between quinn's two halves.

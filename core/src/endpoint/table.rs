@@ -124,6 +124,11 @@ impl Table {
         }
     }
 
+    /// Those on which something may have happened since they were last asked.
+    pub(super) fn ready(&self) -> Vec<ConnectionId> {
+        self.ready.iter().copied().collect()
+    }
+
     /// The connection may have more to send, after the others had their turn.
     pub(super) fn again(&mut self, id: ConnectionId) {
         let Some(slot) = self.slot(id) else { return };

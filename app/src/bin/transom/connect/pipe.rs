@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
-use transom::{BiStream, RecvStream, SendDatagramError, SendStream, Session, SessionError};
+use transom::{BiStream, ReadError, RecvStream, SendDatagramError, SendStream, Session, SessionError};
 
 use super::{ABNORMAL, Mode};
 use crate::failure::Failure;
@@ -122,10 +122,9 @@ fn input_lines() -> mpsc::Receiver<Result<Bytes, Failure>> {
     tokio::spawn(async move {
         let mut input = BufReader::new(tokio::io::stdin());
         loop {
-            let mut line = Vec::new();
-            let line = match input.read_until(b'\n', &mut line).await {
-                Ok(0) => return,
-                Ok(_) => Ok(Bytes::from(without_end(line))),
+            let line = match read_line(&mut input).await {
+                Ok(None) => return,
+                Ok(Some(line)) => Ok(Bytes::from(line)),
                 Err(error) => Err(input_failed(&error)),
             };
             if sender.send(line).await.is_err() {
@@ -136,11 +135,26 @@ fn input_lines() -> mpsc::Receiver<Result<Bytes, Failure>> {
     receiver
 }
 
-fn without_end(mut line: Vec<u8>) -> Vec<u8> {
-    if line.last() == Some(&b'\n') {
-        line.pop();
+/// One line without its end; of a line that cannot fit a datagram anyway only the beginning is kept.
+async fn read_line(input: &mut BufReader<tokio::io::Stdin>) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    let mut any = false;
+    loop {
+        let buffer = input.fill_buf().await?;
+        if buffer.is_empty() {
+            return Ok(any.then_some(line));
+        }
+        any = true;
+        let (part, ended) = match buffer.iter().position(|byte| *byte == b'\n') {
+            Some(at) => (at, true),
+            None => (buffer.len(), false),
+        };
+        line.extend_from_slice(&buffer[..part.min(MAX_LINE.saturating_sub(line.len()))]);
+        input.consume(part + usize::from(ended));
+        if ended {
+            return Ok(Some(line));
+        }
     }
-    line
 }
 
 async fn send_input(mut stream: SendStream) -> Result<(), Failure> {
@@ -162,10 +176,18 @@ async fn send_input(mut stream: SendStream) -> Result<(), Failure> {
 
 async fn print(mut stream: RecvStream) -> Result<(), Failure> {
     let mut output = tokio::io::stdout();
+    let mut printed = false;
     loop {
         match stream.read_bytes(CHUNK).await {
-            Ok(Some(chunk)) => write(&mut output, &chunk).await?,
+            Ok(Some(chunk)) => {
+                printed = true;
+                write(&mut output, &chunk).await?;
+            }
             Ok(None) => return Ok(()),
+            // What was printed is not all there was, and nobody could tell from the output.
+            Err(ReadError::SessionEnded(_)) if printed => {
+                return Err(Failure::new("the session ended in the middle of a stream").with_status(ABNORMAL));
+            }
             Err(error) => return unless_ended(error),
         }
     }
@@ -194,6 +216,8 @@ fn input_failed(error: &io::Error) -> Failure {
 
 /// Bytes read at a time, at most.
 const CHUNK: usize = 64 * 1024;
+/// Bytes kept of a line: far more than any datagram carries.
+const MAX_LINE: usize = 1024 * 1024;
 /// Lines read before they are sent.
 const LINES_AHEAD: usize = 16;
 /// How long another stream may take to come once everything seems to be over.
