@@ -30,10 +30,10 @@ fn streams(pair: &mut Pair, session: SessionId, rounds: usize) {
             for _ in 0..10 {
                 let stream = pair.client.connection().session(session).unwrap().open(direction).unwrap();
                 pair.client.write(stream, b"hello").unwrap();
-                match round % 3 {
-                    0 => pair.client.connection().send_stream(stream).finish().unwrap(),
-                    1 => pair.client.connection().send_stream(stream).reset(1).unwrap(),
-                    _ => pair.client.connection().send_stream(stream).finish().unwrap(),
+                if round % 3 == 1 {
+                    pair.client.connection().send_stream(stream).reset(1).unwrap();
+                } else {
+                    pair.client.connection().send_stream(stream).finish().unwrap();
                 }
             }
         }

@@ -16,9 +16,9 @@ async fn echoes(implementation: Implementation) {
     for size in [0, 5, 1 << 20] {
         let data = Bytes::from((0..size).map(|index: u32| (index % 251) as u8).collect::<Vec<_>>());
         let (mut send, mut recv) = session.open_bi().await.unwrap().split();
-        let sent = data.clone();
+        let copy = data.clone();
         let writer = tokio::spawn(async move {
-            send.write_bytes(sent).await.unwrap();
+            send.write_bytes(copy).await.unwrap();
             send.finish().unwrap();
         });
         assert_eq!(recv.read_to_end(2 << 20).await.unwrap(), data, "bidirectional, {size} bytes");

@@ -174,7 +174,8 @@ fn open(stopped: Option<ErrorCode>, input: Input) -> (State, Vec<Effect>) {
         Input::PeerReset { code } => {
             let end = Effect::Ended(SessionEnd::Aborted { code: stopped.unwrap_or(code) });
             let cancel = Effect::Abort(ErrorCode::H3_REQUEST_CANCELLED);
-            (State::Over, vec![Effect::EndStreams, end, cancel])
+            // Opening and resetting sessions costs the peer little and us a handler each.
+            (State::Over, vec![Effect::Glitch, Effect::EndStreams, end, cancel])
         }
         // The peer's own end may be a packet behind: wait for it before calling this abrupt.
         Input::PeerStop { code } => (State::Open { stopped: Some(code) }, vec![Effect::ArmLinger]),
