@@ -60,40 +60,40 @@ fn command() -> impl Strategy<Value = Command> {
 /// The streams of one side, as an application would know them.
 type Known = Vec<transom_core::StreamId>;
 
-fn give(side: &mut Side, session: SessionId, known: &mut Known, command: &Command, now: std::time::Instant) {
+fn give(end: &mut Side, session: SessionId, known: &mut Known, command: &Command, now: std::time::Instant) {
     let pick = |index: u8| known.get(usize::from(index) % known.len().max(1)).copied();
     match command {
         Command::Open(direction) => {
-            known.extend(side.connection().session(session).and_then(|mut session| session.open(*direction).ok()));
+            known.extend(end.connection().session(session).and_then(|mut session| session.open(*direction).ok()));
         }
-        Command::Accept(direction) => known.extend(side.accept(session, *direction)),
+        Command::Accept(direction) => known.extend(end.accept(session, *direction)),
         Command::Write(index, size) => {
             if let Some(stream) = pick(*index) {
-                let _ = side.connection().send_stream(stream).write(&vec![1; usize::from(*size)]);
+                let _ = end.connection().send_stream(stream).write(&vec![1; usize::from(*size)]);
             }
         }
-        Command::Finish(index) => _ = pick(*index).map(|stream| side.connection().send_stream(stream).finish()),
+        Command::Finish(index) => _ = pick(*index).map(|stream| end.connection().send_stream(stream).finish()),
         Command::Reset(index, code) => {
-            _ = pick(*index).map(|stream| side.connection().send_stream(stream).reset(*code));
+            _ = pick(*index).map(|stream| end.connection().send_stream(stream).reset(*code));
         }
-        Command::Read(index) => _ = pick(*index).map(|stream| side.connection().recv_stream(stream).read(500)),
+        Command::Read(index) => _ = pick(*index).map(|stream| end.connection().recv_stream(stream).read(500)),
         Command::Stop(index, code) => {
-            _ = pick(*index).map(|stream| side.connection().recv_stream(stream).stop(*code));
+            _ = pick(*index).map(|stream| end.connection().recv_stream(stream).stop(*code));
         }
         Command::Datagram(size) => {
-            if let Some(mut session) = side.connection().session(session) {
+            if let Some(mut session) = end.connection().session(session) {
                 let _ = session.force_datagram(&vec![2; usize::from(*size)]);
             }
         }
         Command::ReceiveDatagram => {
-            _ = side.connection().session(session).and_then(|mut session| session.recv_datagram());
+            _ = end.connection().session(session).and_then(|mut session| session.recv_datagram());
         }
-        Command::Drain => _ = side.connection().session(session).map(|mut session| session.drain()),
+        Command::Drain => _ = end.connection().session(session).map(|mut session| session.drain()),
         // C1: time that goes back counts as the newest seen.
-        Command::OldTimeout => side.endpoint.handle_timeout(now.checked_sub(Duration::from_secs(1)).unwrap_or(now)),
+        Command::OldTimeout => end.endpoint.handle_timeout(now.checked_sub(Duration::from_secs(1)).unwrap_or(now)),
         Command::EmptyReceive => {
             let remote = ([10, 0, 0, 9], 1).into();
-            side.endpoint
+            end.endpoint
                 .handle_receive(now, Receive { remote, local_ip: None, ecn: None, data: bytes::BytesMut::new() });
         }
     }
@@ -169,7 +169,7 @@ fn c6_dropping_proxies_sends_nothing() {
     let before = pair.client.endpoint.stats().udp_datagrams_sent;
     for _ in 0..10 {
         let connection = pair.client.connection();
-        drop(connection.session(session));
+        let _ = connection.session(session);
         let _ = connection.send_stream(stream);
         let _ = connection.recv_stream(stream);
     }
