@@ -15,7 +15,7 @@ use crate::stream::{BiStream, RecvStream, SendStream};
 /// A session: streams and datagrams between a client and a server.
 ///
 /// A `Session` is a handle that can be cloned and sent to other tasks; all clones are the same session. When the last
-/// clone is dropped, the session is closed with code 0. Streams do not count: keep a clone for as long as you use them.
+/// clone is dropped, the session is closed with code 0; while a handler runs, the server keeps one for it. Streams do not count: keep a clone for as long as you use them.
 /// Closing a session never closes the connection of others; a client's connection, which has only this one session, is
 /// closed with it.
 ///
@@ -33,6 +33,7 @@ use crate::stream::{BiStream, RecvStream, SendStream};
 /// # }
 /// ```
 #[derive(Debug, Clone)]
+#[must_use = "a session is closed when its last handle is dropped"]
 pub struct Session {
     handle: Arc<Handle>,
 }
@@ -211,8 +212,8 @@ impl Session {
 
     /// Closes the session with an application's code and explanation, which the peer gets to see.
     ///
-    /// Does not wait: streams are reset, and what is not acknowledged may be lost, so let the peer close, or wait for
-    /// [`SendStream::acknowledged`], where that matters. The reason is cut to 1024 bytes. Has no effect on a session
+    /// Does not wait: streams are reset, and what is not acknowledged may be lost, as may what the peer's application has
+    /// not read yet. Wait for [`SendStream::acknowledged`], or better let the peer close, where that matters. The reason is cut to 1024 bytes. Has no effect on a session
     /// that is over. Await [`closed`](Self::closed) before the program ends, or the close may never leave.
     pub fn close(&self, code: u32, reason: &str) {
         self.cell().act(|mut session| session.close(code, cut(reason, MAX_REASON)));

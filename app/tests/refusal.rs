@@ -48,7 +48,7 @@ async fn middleware_refuses_with_status_and_headers() {
     assert_eq!(refused(&running, "/echo").await, (402, Some(String::from("no money"))));
     assert_eq!(refused(&running, "/elsewhere").await.0, 402, "middleware comes first");
     let paid = running.client().header("x-paid", "yes");
-    within(paid.connect(&running.url("/echo"))).await.unwrap();
+    drop(within(paid.connect(&running.url("/echo"))).await.unwrap());
 }
 
 #[tokio::test]
@@ -56,7 +56,7 @@ async fn origins() {
     let app = ServerApp::new().middleware(AllowOrigins::only(["https://chat.example"])).route("/echo", echo);
     let running = Running::start(app);
     let with = |origin: &'static str| running.client().header("origin", origin);
-    within(with("https://chat.example").connect(&running.url("/echo"))).await.unwrap();
+    drop(within(with("https://chat.example").connect(&running.url("/echo"))).await.unwrap());
     let denied = within(with("https://evil.example").connect(&running.url("/echo"))).await;
     assert!(matches!(denied, Err(ClientError::Refused { status: StatusCode::FORBIDDEN, .. })), "{denied:?}");
 }
@@ -72,7 +72,7 @@ async fn a_panic_while_deciding_is_a_500_and_no_more() {
     async fn never(_: Session, _: Panics) {}
     let running = Running::start(ServerApp::new().route("/panic", never).route("/echo", echo));
     assert_eq!(refused(&running, "/panic").await.0, 500);
-    running.session("/echo").await;
+    drop(running.session("/echo").await);
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn a_server_that_is_not_trusted() {
     let error = within(wrong.connect(&running.url("/echo"))).await.unwrap_err();
     assert!(matches!(error, ClientError::Connection(ConnectionError::Transport { .. })), "{error:?}");
     let anybody = Client::builder().danger_accept_any_certificate();
-    within(anybody.connect(&running.url("/echo"))).await.unwrap();
+    drop(within(anybody.connect(&running.url("/echo"))).await.unwrap());
 }
 
 #[tokio::test]
@@ -144,7 +144,7 @@ async fn names_are_resolved_and_all_addresses_tried() {
     let running = Running::start(ServerApp::new().route("/echo", echo));
     // The server has no IPv6 address, and the name may mean one first.
     let url = format!("https://localhost:{}/echo", running.address.port());
-    within(running.client().connect(&url)).await.unwrap();
+    drop(within(running.client().connect(&url)).await.unwrap());
     let nowhere = within(running.client().connect("https://no-such-name.invalid/")).await;
     assert!(matches!(nowhere, Err(ClientError::Resolve(_))), "{nowhere:?}");
 }

@@ -163,7 +163,7 @@ async fn another_certificate_while_running() {
     let tls = Tls::self_signed(["127.0.0.1"]).unwrap();
     running.server.handle().set_tls(&tls).unwrap();
     let client = transom::Client::builder().certificate_hash(tls.certificate_sha256());
-    within(client.connect(&running.url("/echo"))).await.unwrap();
+    drop(within(client.connect(&running.url("/echo"))).await.unwrap());
     assert!(within(running.client().connect(&running.url("/echo"))).await.is_err());
     old.send_datagram("works").unwrap();
     assert_eq!(within(old.recv_datagram()).await.unwrap().unwrap(), "works");

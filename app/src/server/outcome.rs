@@ -12,7 +12,9 @@ use crate::error::SessionError;
 /// What a handler may return: nothing, or a `Result` with nothing and an error that can be displayed.
 ///
 /// - Nothing, or `Ok`: the session is closed with code 0, once the peer has acknowledged all finished streams, or after
-///   5 seconds. It is not closed again if it has ended.
+///   5 seconds. It is not closed again if it has ended. Acknowledged means that it arrived at the peer, not that the
+///   peer's application has read it: what is unread when the close comes may be dropped there. Where every byte counts,
+///   let the side that receives end the session, and await [`Session::closed`](crate::Session::closed).
 /// - `Err`: the session is closed with code 1 and the error's text as reason, cut to 1024 bytes. **The peer reads that
 ///   text.** A [`CloseCode`] brings its own code and reason; it may be in a `Box<dyn Error + Send + Sync>`.
 /// - A panic closes the session with code 1 and the reason "internal error", and harms no other session.

@@ -14,6 +14,7 @@ use crate::error::{ReadError, ReadExactError, ReadToEndError};
 /// Dropped before the end of the stream was read, it asks the peer to stop sending, with code 0. What the peer may send
 /// ahead of our reading is bounded by [`Config::stream_window`](crate::Config::stream_window).
 #[derive(Debug)]
+#[must_use = "a stream is stopped when it is dropped unread"]
 pub struct RecvStream {
     stream: StreamRef,
     reading: Reading,

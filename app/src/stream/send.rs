@@ -15,6 +15,7 @@ use crate::error::WriteError;
 /// What is written and not yet acknowledged is bounded by [`Config::send_window`](crate::Config::send_window) for the
 /// whole connection, and by what the peer allows.
 #[derive(Debug)]
+#[must_use = "a stream is reset when it is dropped unfinished"]
 pub struct SendStream {
     stream: StreamRef,
     writing: Writing,

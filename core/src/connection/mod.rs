@@ -77,6 +77,8 @@ enum Timer {
     Undecided(StreamId),
     /// The application must answer a request.
     Answer(SessionId),
+    /// Our plain end of the CONNECT stream may leave.
+    Finish(SessionId),
     /// Our close must have left.
     Flush(SessionId),
     /// The peer must have ended its side of the CONNECT stream.
@@ -307,7 +309,10 @@ impl Connection {
 
     /// Refuses new sessions and asks the open ones to wind down.
     pub(crate) fn drain(&mut self) {
-        self.draining = true;
+        // Once is enough: a session accepted from now on is told when it is accepted.
+        if std::mem::replace(&mut self.draining, true) {
+            return;
+        }
         for id in self.sessions.ids() {
             self.apply(id, Input::Drain);
         }
@@ -322,6 +327,7 @@ impl Connection {
             Timer::Settings => self.violation(ErrorCode::H3_MISSING_SETTINGS, "no SETTINGS in time"),
             Timer::Undecided(stream) => self.h3.expired(stream),
             Timer::Answer(session) => self.apply(session, Input::AnswerTimeout),
+            Timer::Finish(session) => self.h3.finish(session),
             Timer::Flush(session) if self.is_flushed(session) => {}
             Timer::Flush(session) => self.apply(session, Input::FlushTimeout),
             Timer::Linger(session) => self.apply(session, Input::LingerTimeout),

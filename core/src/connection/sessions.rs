@@ -1,6 +1,6 @@
 //! Sessions on their connection: asked for, accepted, ended, and what the end of one does to its streams.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use http::StatusCode;
@@ -115,11 +115,18 @@ impl Connection {
             self.effect(id, effect, was_open);
         }
         if over {
-            for timer in [Timer::Answer(id), Timer::Flush(id), Timer::Linger(id)] {
+            if self.timers.contains(Timer::Finish(id))
+                || self.to_arm.iter().any(|(timer, _)| *timer == Timer::Finish(id))
+            {
+                self.h3.finish(id);
+            }
+            for timer in [Timer::Answer(id), Timer::Finish(id), Timer::Flush(id), Timer::Linger(id)] {
                 self.timers.set(timer, None);
             }
-            let of_session =
-                |timer: &Timer| matches!(timer, Timer::Answer(of) | Timer::Flush(of) | Timer::Linger(of) if *of == id);
+            let of_session = |timer: &Timer| match timer {
+                Timer::Answer(of) | Timer::Finish(of) | Timer::Flush(of) | Timer::Linger(of) => *of == id,
+                _ => false,
+            };
             self.to_arm.retain(|(timer, _)| !of_session(timer));
             // A refused stream is still being read out, see `Action::Answered`.
             let answered = self.streams.http(id.stream()).is_some_and(|http| http.answered);
@@ -138,6 +145,7 @@ impl Connection {
             Effect::SendClose { code, reason } => self.send_capsule(id, &Capsule::CloseSession { code, reason }),
             Effect::SendDrain => self.send_capsule(id, &Capsule::DrainSession),
             Effect::Finish => self.h3.finish(id),
+            Effect::FinishSoon => self.to_arm.push((Timer::Finish(id), FINISH_DELAY)),
             Effect::Abort(code) => self.h3.abort(id, code),
             Effect::Unavailable if self.role() == Role::Client => self.h3.abort(id, ErrorCode::H3_REQUEST_CANCELLED),
             Effect::Unavailable => {
@@ -236,3 +244,6 @@ impl Connection {
         }
     }
 }
+
+/// How long a plain end of a CONNECT stream waits for what was sent before to leave.
+const FINISH_DELAY: Duration = Duration::from_millis(50);

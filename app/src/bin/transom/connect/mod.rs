@@ -240,6 +240,7 @@ How the session ended is written to standard error, with --json as {\"event\":\"
 
 Exit status:
   0  the session was closed with code 0, by either side
+  1  standard input or output failed
   2  the command line cannot be used
   3  the server refused the session; the status is on standard error
   4  no connection, or none that can be trusted
