@@ -129,13 +129,22 @@ impl Session<'_> {
     ///
     /// A reason over 1024 bytes is cut at a character.
     pub fn close(&mut self, code: u32, reason: &str) {
+        // What `finish` has begun says the same.
+        if code == 0 && reason.is_empty() && self.connection.finishes_soon(self.id) {
+            return;
+        }
         let reason = capsule::truncate_reason(reason).to_owned();
         self.end(Input::Close { code, reason });
     }
 
     /// Ends the session by a plain end of its CONNECT stream: code 0 and no reason at the peer.
+    ///
+    /// It takes effect 50 ms later, so that the end does not travel in one packet with the answer to the request, which
+    /// Firefox 153 takes for a refusal.
     pub fn finish(&mut self) {
-        self.end(Input::Finish);
+        if self.is_open() {
+            self.connection.finish_soon(self.id);
+        }
     }
 
     /// Streams we finished whose data has not been acknowledged: closing now would cut them.

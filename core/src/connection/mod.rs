@@ -327,7 +327,7 @@ impl Connection {
             Timer::Settings => self.violation(ErrorCode::H3_MISSING_SETTINGS, "no SETTINGS in time"),
             Timer::Undecided(stream) => self.h3.expired(stream),
             Timer::Answer(session) => self.apply(session, Input::AnswerTimeout),
-            Timer::Finish(session) => self.h3.finish(session),
+            Timer::Finish(session) => self.apply(session, Input::Finish),
             Timer::Flush(session) if self.is_flushed(session) => {}
             Timer::Flush(session) => self.apply(session, Input::FlushTimeout),
             Timer::Linger(session) => self.apply(session, Input::LingerTimeout),

@@ -1,6 +1,6 @@
 //! Sessions on their connection: asked for, accepted, ended, and what the end of one does to its streams.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::BytesMut;
 use http::StatusCode;
@@ -115,11 +115,6 @@ impl Connection {
             self.effect(id, effect, was_open);
         }
         if over {
-            if self.timers.contains(Timer::Finish(id))
-                || self.to_arm.iter().any(|(timer, _)| *timer == Timer::Finish(id))
-            {
-                self.h3.finish(id);
-            }
             for timer in [Timer::Answer(id), Timer::Finish(id), Timer::Flush(id), Timer::Linger(id)] {
                 self.timers.set(timer, None);
             }
@@ -145,7 +140,6 @@ impl Connection {
             Effect::SendClose { code, reason } => self.send_capsule(id, &Capsule::CloseSession { code, reason }),
             Effect::SendDrain => self.send_capsule(id, &Capsule::DrainSession),
             Effect::Finish => self.h3.finish(id),
-            Effect::FinishSoon => self.to_arm.push((Timer::Finish(id), FINISH_DELAY)),
             Effect::Abort(code) => self.h3.abort(id, code),
             Effect::Unavailable if self.role() == Role::Client => self.h3.abort(id, ErrorCode::H3_REQUEST_CANCELLED),
             Effect::Unavailable => {
@@ -221,6 +215,18 @@ impl Connection {
         self.streams.http(id.stream()).is_none_or(|http| http.outbox.is_empty())
     }
 
+    /// Ends a session by a plain end of its CONNECT stream, a little later: Firefox 153 takes an answer whose stream ends
+    /// in the same packet for a refusal.
+    pub(super) fn finish_soon(&mut self, id: SessionId) {
+        if !self.finishes_soon(id) {
+            self.to_arm.push((Timer::Finish(id), FINISH_DELAY));
+        }
+    }
+
+    pub(super) fn finishes_soon(&self, id: SessionId) -> bool {
+        self.timers.contains(Timer::Finish(id)) || self.to_arm.iter().any(|(timer, _)| *timer == Timer::Finish(id))
+    }
+
     /// Moves the sending half of a stream on, and forgets the stream when both halves are done.
     pub(super) fn set_send(&mut self, stream: StreamId, half: SendHalf) {
         let Some(entry) = self.streams.webtransport(stream) else { return };
@@ -246,4 +252,4 @@ impl Connection {
 }
 
 /// How long a plain end of a CONNECT stream waits for what was sent before to leave.
-const FINISH_DELAY: Duration = Duration::from_millis(50);
+const FINISH_DELAY: std::time::Duration = std::time::Duration::from_millis(50);

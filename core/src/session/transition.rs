@@ -88,9 +88,6 @@ pub(crate) enum Effect {
     SendDrain,
     /// FIN on the CONNECT stream.
     Finish,
-    /// The same, but not in one packet with what was sent before: Firefox 153 takes an answer whose stream ends with it
-    /// for a refusal.
-    FinishSoon,
     /// Reset and stop the CONNECT stream.
     Abort(ErrorCode),
     /// Answer 503: nobody decided in time.
@@ -160,7 +157,7 @@ fn open(stopped: Option<ErrorCode>, input: Input) -> (State, Vec<Effect>) {
         }
         Input::Finish => {
             let end = Effect::Ended(SessionEnd::ClosedLocally { code: 0, reason: String::new() });
-            let effects = vec![Effect::EndStreams, end, Effect::FinishSoon, Effect::ArmFlush, Effect::ArmLinger];
+            let effects = vec![Effect::EndStreams, end, Effect::Finish, Effect::ArmFlush, Effect::ArmLinger];
             (State::Closing { by: Closer::Us }, effects)
         }
         Input::Drain => (State::Open { stopped }, vec![Effect::SendDrain]),
