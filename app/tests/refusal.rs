@@ -36,6 +36,18 @@ async fn what_is_not_there() {
 }
 
 #[tokio::test]
+async fn expressions_are_routes_too() {
+    async fn year(session: Session, Path(year): Path<u16>) {
+        session.close(u32::from(year), "");
+    }
+    let running = Running::start(ServerApp::new().route("/1999", echo).pattern_route(r"/(?P<year>\d{4})", year));
+    let session = within(running.client().connect(&running.url("/2026"))).await.unwrap();
+    let end = within(session.closed()).await;
+    assert!(matches!(end, transom::SessionEnd::ClosedByPeer { code: 2026, .. }), "{end:?}");
+    assert_eq!(refused(&running, "/20266").await.0, 404);
+}
+
+#[tokio::test]
 async fn middleware_refuses_with_status_and_headers() {
     let quota = |request: &Request, _: std::time::Instant| {
         if request.headers().contains_key("x-paid") {

@@ -46,6 +46,15 @@ impl<T> Admission<T> {
         self.router.insert(pattern, value)
     }
 
+    /// Registers a value for a regular expression, see [`Router::insert_expression`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Router::insert_expression`].
+    pub fn pattern_route(&mut self, expression: &str, value: T) -> Result<(), RouteError> {
+        self.router.insert_expression(expression, value)
+    }
+
     /// Asks the middleware in order, then the router; 404 when nothing is registered for the path.
     pub fn decide(&self, request: &Request, now: Instant) -> Verdict<'_, T> {
         for middleware in &self.middleware {

@@ -107,6 +107,25 @@ impl<S: Clone + Send + Sync + 'static> ServerApp<S> {
         self
     }
 
+    /// Serves the sessions of all paths that a regular expression matches as a whole, where no [`route`](Self::route)
+    /// does; its named groups are the parameters. A handler that takes a [`Path`] needs exactly one group that matched,
+    /// and requests without it are answered with 404.
+    ///
+    /// # Panics
+    ///
+    /// When it is no regular expression or exists already: mistakes in the program, shown at the line that makes them.
+    #[track_caller]
+    pub fn pattern_route<H, Arguments>(mut self, expression: &str, handler: H) -> Self
+    where
+        H: Handler<S, Arguments>,
+        Arguments: 'static,
+    {
+        if let Err(error) = self.admission.pattern_route(expression, Box::new(Route::new(handler))) {
+            panic!("{error}");
+        }
+        self
+    }
+
     /// Lets `middleware` judge every request, after the ones added before.
     pub fn middleware(mut self, middleware: impl Middleware) -> Self {
         self.admission.push(middleware);

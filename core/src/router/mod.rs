@@ -1,8 +1,9 @@
-//! From a path to a value: exact segments and `{parameters}`.
+//! From a path to a value: exact segments, `{parameters}` and regular expressions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use percent_encoding::percent_decode_str;
+use regex::Regex;
 use thiserror::Error;
 
 /// Finds the value registered for a path.
@@ -11,9 +12,13 @@ use thiserror::Error;
 /// several patterns match, exact text wins over a parameter, the earlier segment deciding; the order of insertion never
 /// matters. Segments are compared after percent-decoding, so `/caf%C3%A9` finds `/café`, while an encoded slash stays
 /// inside its segment. A path that does not decode to UTF-8 matches nothing.
+///
+/// Regular expressions are asked when no such pattern matches, in the order in which they were added. They match the whole
+/// decoded path, in time linear in its length.
 #[derive(Debug, Clone)]
 pub struct Router<T> {
     root: Node<T>,
+    expressions: Vec<(Regex, T)>,
     patterns: BTreeSet<String>,
 }
 
@@ -63,6 +68,14 @@ pub enum RouteError {
         /// The name.
         name: String,
     },
+    /// It is no regular expression, or one that would take too much memory.
+    #[error("the regular expression {pattern:?} cannot be used: {reason}")]
+    BadExpression {
+        /// The expression.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Another pattern matches exactly the same paths.
     #[error("the route {0:?} is registered already, perhaps with other parameter names")]
     Duplicate(String),
@@ -80,7 +93,7 @@ impl<T> Default for Router<T> {
 impl<T> Router<T> {
     /// A router without routes.
     pub fn new() -> Self {
-        Self { root: Node::new(), patterns: BTreeSet::new() }
+        Self { root: Node::new(), expressions: Vec::new(), patterns: BTreeSet::new() }
     }
 
     /// Registers a value for a pattern.
@@ -115,6 +128,24 @@ impl<T> Router<T> {
         Ok(())
     }
 
+    /// Registers a value for a regular expression; its named groups become parameters.
+    ///
+    /// # Errors
+    ///
+    /// When it is no regular expression, or was registered before.
+    pub fn insert_expression(&mut self, expression: &str, value: T) -> Result<(), RouteError> {
+        let bad =
+            |error: regex::Error| RouteError::BadExpression { pattern: expression.into(), reason: error.to_string() };
+        // Alone first, so that what is unbalanced here is not balanced by what is put around it.
+        Regex::new(expression).map_err(bad)?;
+        let whole = Regex::new(&format!("^(?:{expression})$")).map_err(bad)?;
+        if !self.patterns.insert(expression.to_owned()) {
+            return Err(RouteError::Duplicate(expression.into()));
+        }
+        self.expressions.push((whole, value));
+        Ok(())
+    }
+
     /// Finds the value for a path without its query.
     pub fn find(&self, path: &str) -> Option<Match<'_, T>> {
         let segments: Option<Vec<String>> = path
@@ -125,9 +156,19 @@ impl<T> Router<T> {
             .collect();
         let segments = segments.filter(|segments| segments.len() <= MAX_SEGMENTS)?;
         let mut values = Vec::new();
-        let (value, names) = self.root.find(&segments, &mut values)?;
+        let Some((value, names)) = self.root.find(&segments, &mut values) else { return self.find_expression(path) };
         let entries = names.iter().cloned().zip(values.into_iter().map(str::to_owned)).collect();
         Some(Match { value, params: Params { entries } })
+    }
+
+    fn find_expression(&self, path: &str) -> Option<Match<'_, T>> {
+        let path = percent_decode_str(path).decode_utf8().ok()?;
+        self.expressions.iter().find_map(|(expression, value)| {
+            let captures = expression.captures(&path)?;
+            let entry = |name: &str| Some((name.to_owned(), captures.name(name)?.as_str().to_owned()));
+            let entries = expression.capture_names().flatten().filter_map(entry).collect();
+            Some(Match { value, params: Params { entries } })
+        })
     }
 
     /// The patterns registered, in alphabetical order.
@@ -233,6 +274,24 @@ mod tests {
         assert_eq!(found.params.iter().collect::<Vec<_>>(), [("name", "a/b c")]);
         assert!(router.find("/caf%C3%A9").is_some());
         assert!(router.find("/files/%FF").is_none(), "not UTF-8");
+    }
+
+    #[test]
+    fn expressions_match_whole_paths_after_the_patterns() {
+        let mut router = router(&["/files/{name}"]);
+        router.insert_expression(r"/files/.*", "all files").expect("a good expression");
+        router.insert_expression(r"/(?P<year>\d{4})/(?P<name>[\w.-]+)|/old", "by year").expect("a good expression");
+        assert_eq!(found(&router, "/files/x"), Some("/files/{name}"), "patterns first");
+        assert_eq!(found(&router, "/files/x/y"), Some("all files"));
+        let by_year = router.find("/2026/a%2Eb").expect("a year and a name");
+        assert_eq!(by_year.params.iter().collect::<Vec<_>>(), [("year", "2026"), ("name", "a.b")]);
+        assert_eq!(found(&router, "/old"), Some("by year"));
+        for none in ["/2026/a/b", "/x/2026/a", "/2026/", "/old/", "/20266/a"] {
+            assert_eq!(found(&router, none), None, "{none}");
+        }
+        for bad in ["(", "a)(b", "[", r"/files/.*"] {
+            assert!(router.insert_expression(bad, "x").is_err(), "{bad}");
+        }
     }
 
     #[test]
