@@ -16,13 +16,22 @@ pub struct Config {
     /// Handshakes under way above which a client must first prove its address (Retry, RFC 9000, section 8.1.2), at the
     /// price of one round trip. Zero asks every client.
     pub retry_above: usize,
-    /// Sessions a client may have on one connection at a time; more are reset with H3_REQUEST_REJECTED. Zero refuses
-    /// all.
-    ///
-    /// The draft allows more than one only with session flow control (draft-ietf-webtrans-http3-16, section 5.1),
-    /// which this version does not offer. A larger value serves clients of drafts 02 to 12, which had no such rule;
-    /// a draft-15 client is held to one whatever stands here.
+    /// Sessions a client may have on one connection at a time when they are under session flow control, which is with
+    /// draft 15 and newer; more are reset with H3_REQUEST_REJECTED. Zero refuses all.
     pub max_sessions: usize,
+    /// The same for clients without session flow control. The draft allows one (draft-ietf-webtrans-http3-16, section
+    /// 5.1); drafts 02 to 12 had no such rule. Zero refuses all.
+    pub max_sessions_without_flow_control: usize,
+    /// Bytes the peer may send in one session ahead of what has been read, at first and at least
+    /// (draft-ietf-webtrans-http3-16, section 5.5.3). Once open a session has an equal share of `connection_window` among
+    /// the sessions there are and one more, if that is larger: what one leaves unread never holds up all others.
+    ///
+    /// Zero here and in the next two turns session flow control off.
+    pub session_window: u32,
+    /// Bidirectional streams the peer may have open in one session (draft-ietf-webtrans-http3-16, section 5.5.2).
+    pub session_bidi_streams: u32,
+    /// Unidirectional streams the peer may have open in one session (draft-ietf-webtrans-http3-16, section 5.5.1).
+    pub session_uni_streams: u32,
     /// Bidirectional streams the peer may have open at a time, CONNECT streams among them.
     pub max_bidi_streams: u32,
     /// Unidirectional streams the peer may have open at a time; HTTP/3 itself needs three of them.
@@ -90,7 +99,11 @@ impl Default for Config {
             max_connections: 65_536,
             max_handshakes: 1_024,
             retry_above: 256,
-            max_sessions: 1,
+            max_sessions: 16,
+            max_sessions_without_flow_control: 1,
+            session_window: 64 * 1024,
+            session_bidi_streams: 64,
+            session_uni_streams: 64,
             max_bidi_streams: 100,
             max_uni_streams: 100,
             stream_window: 256 * 1024,

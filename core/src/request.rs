@@ -20,8 +20,10 @@ pub struct Request {
 pub enum Dialect {
     /// Drafts 02 to 06: what Chromium and Firefox speak.
     Draft02,
-    /// Drafts 07 to 12, and 13/14 as far as they go without session flow control: what Safari speaks.
+    /// Drafts 07 to 12, without session flow control: what Safari speaks with this server.
     Draft07,
+    /// Drafts 13 and 14. Not offered as long as QUIC has no RESET_STREAM_AT.
+    Draft13,
     /// Drafts 15 and 16: the upgrade token `webtransport-h3`.
     Draft15,
 }

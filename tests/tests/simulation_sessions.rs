@@ -194,11 +194,14 @@ fn a_subprotocol_is_chosen_from_the_offer_only() {
 }
 
 #[test]
-fn a_client_asks_for_one_session_at_a_time() {
-    let mut pair = Pair::connected();
+fn without_flow_control_a_client_asks_for_one_session_at_a_time() {
+    let mut without = Config::default();
+    (without.session_window, without.session_bidi_streams, without.session_uni_streams) = (0, 0, 0);
+    let mut pair = Pair::with(Config::default(), without, LinkConfig::good(), 9);
+    pair.connect();
     let first = pair.session("/first");
     let second = pair.client.connection().request_session(Request::new("localhost", "/second"));
-    assert_eq!(second, Err(OpenError::Blocked), "draft-15 without flow control");
+    assert_eq!(second, Err(OpenError::Blocked));
     let stream = pair.client.send(first, UNI, b"alive");
     pair.run_for(Duration::from_millis(50));
     assert_eq!(pair.server.accept(first, UNI), Some(stream));
@@ -208,7 +211,10 @@ fn a_client_asks_for_one_session_at_a_time() {
 
 #[test]
 fn streams_in_one_batch_with_the_answer_are_not_early() {
-    let mut pair = Pair::connected();
+    let mut client = Config::default();
+    client.session_uni_streams = 99;
+    let mut pair = Pair::with(client, Config::default(), LinkConfig::good(), 10);
+    pair.connect();
     let session = pair.client.connection().request_session(Request::new("localhost", "/")).unwrap();
     pair.run_until(|pair| pair.server.saw(&Event::SessionRequested { session }));
     pair.server.connection().accept(session, Response::accept()).unwrap();

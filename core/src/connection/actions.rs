@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 
+use bytes::Bytes;
+
 use super::streams::{Entry, SendHalf, WebTransportStream};
 use super::{Connection, Timer};
-use crate::h3::{Action, GLITCH_REFUSED, GLITCH_RESET, dialect};
+use crate::h3::{Action, GLITCH_REFUSED, GLITCH_RESET};
 use crate::session::SessionState;
 use crate::session::registry::Past;
 use crate::session::transition::Input;
@@ -68,15 +70,7 @@ impl Connection {
             Action::Attach { stream, session } => self.attach(stream, session),
             Action::Request { stream, request } => self.requested(SessionId(stream.0), *request),
             Action::Response { stream, response } => self.answered(SessionId(stream.0), *response),
-            Action::Capsules { stream, bytes } => {
-                let id = SessionId(stream.0);
-                let Some(session) = self.sessions.get_mut(id) else { return };
-                let outcome = session.receive_capsules(bytes);
-                for input in outcome.inputs {
-                    self.apply(id, input);
-                }
-                self.glitch(outcome.glitches);
-            }
+            Action::Capsules { stream, bytes } => self.capsules(SessionId(stream.0), bytes),
             Action::Ended { stream } => {
                 let id = SessionId(stream.0);
                 if let Some(session) = self.sessions.get(id) {
@@ -85,10 +79,23 @@ impl Connection {
                 }
             }
             Action::Aborted { stream, code } => self.apply(SessionId(stream.0), Input::PeerReset { code }),
+            Action::Unknown { stream } => self.unseen(None, stream),
             // draft-16, section 4.7: the sessions that are there stay usable.
             Action::GoAway => tracing::debug!(remote = %self.quic.remote_address(), "the peer sent GOAWAY"),
             Action::Close(violation) => self.violation(violation.code, violation.reason),
         }
+    }
+
+    fn capsules(&mut self, id: SessionId, bytes: Bytes) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        let outcome = session.receive_capsules(bytes);
+        for released in outcome.released {
+            self.released(released);
+        }
+        for input in outcome.inputs {
+            self.apply(id, input);
+        }
+        self.glitch(outcome.glitches);
     }
 
     /// Spends the peer's budget of oddities.
@@ -103,7 +110,7 @@ impl Connection {
         // On a socket for both families IPv4 addresses come as IPv6 ones; people and rate limits mean the former.
         let remote = self.quic.remote_address();
         request.remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
-        let allowed = dialect::max_sessions(request.dialect, self.config.max_sessions);
+        let allowed = self.h3.max_sessions(request.dialect);
         if self.sessions.live() >= allowed {
             // The end of one may have come in the same batch.
             for open in self.sessions.ids() {
@@ -120,7 +127,8 @@ impl Connection {
             return;
         }
         self.timers.set(Timer::Undecided(id.stream()), None);
-        self.sessions.insert(SessionState::new(id, request));
+        let flow = self.new_flow(request.dialect);
+        self.sessions.insert(SessionState::new(id, request, flow));
         if self.draining {
             self.refuse_session(id, Response::new(http::StatusCode::SERVICE_UNAVAILABLE));
             return;
@@ -145,13 +153,19 @@ impl Connection {
             if let (true, Some(code)) = (sends, stopped) {
                 entry.send = SendHalf::Stopped(code);
             }
-            Entry::WebTransport(entry)
+            entry
         };
         if let Some(session) = self.sessions.get_mut(id)
             && session.is_open()
         {
-            session.push_incoming(stream);
-            self.streams.insert(stream, entry(false));
+            let counted = session.flow.is_some();
+            if session.push_incoming(stream).is_err() {
+                self.reject(stream, ErrorCode::WT_SESSION_GONE);
+                return self.overused(id);
+            }
+            let mut entry = entry(false);
+            entry.counted = counted;
+            self.streams.insert(stream, Entry::WebTransport(entry));
             self.hints.push(Event::StreamOpened { session: id, direction: stream.direction() });
             return;
         }
@@ -160,10 +174,11 @@ impl Connection {
             && let Some(deadline) = self.hold_deadline(id)
             && self.early.hold_stream(id, deadline, stream)
         {
-            self.streams.insert(stream, entry(true));
+            self.streams.insert(stream, Entry::WebTransport(entry(true)));
             self.timers.set(Timer::Early, self.early.deadline());
             return;
         }
+        self.unseen(Some(id), stream);
         // Stragglers of a session that just ended are normal, streams of what never was a session are not.
         if self.sessions.past(id) == Some(Past::Closed) || self.sessions.get(id).is_some() {
             self.reject(stream, ErrorCode::WT_SESSION_GONE);

@@ -1,6 +1,6 @@
 //! What an application calls: short-lived proxies that borrow the connection.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use super::Connection;
 use super::quic::{Read, SendDatagram, Write};
@@ -59,6 +59,9 @@ impl Session<'_> {
             return Err(OpenError::Closed);
         }
         let connection = &mut *self.connection;
+        if !connection.may_open(self.id, direction) {
+            return Err(OpenError::Blocked);
+        }
         let stream = connection.quic.open(direction).ok_or(OpenError::Blocked)?;
         let mut preamble = BytesMut::with_capacity(8);
         match direction {
@@ -66,12 +69,17 @@ impl Session<'_> {
             Direction::Unidirectional => stream_header::encode_uni(self.id.0, &mut preamble),
         }
         let receives = direction == Direction::Bidirectional;
-        let entry = WebTransportStream::outgoing(self.id, receives, preamble.freeze());
-        connection.streams.insert(stream, Entry::WebTransport(entry));
-        connection.counters.streams_opened += 1;
+        let mut counted = false;
         if let Some(session) = connection.sessions.get_mut(self.id) {
             session.streams.insert(stream);
+            if let Some(flow) = &mut session.flow {
+                flow.opened(direction);
+                counted = true;
+            }
         }
+        let entry = WebTransportStream::outgoing(self.id, receives, counted, preamble.freeze());
+        connection.streams.insert(stream, Entry::WebTransport(entry));
+        connection.counters.streams_opened += 1;
         connection.flush_preamble(stream);
         Ok(stream)
     }
@@ -197,7 +205,8 @@ impl SendStream<'_> {
         if data.is_empty() {
             return Ok(0);
         }
-        let write = self.connection.quic.write(self.id, data);
+        let allowed = self.allowance(data.len())?;
+        let write = self.connection.quic.write(self.id, data.get(..allowed).unwrap_or(data));
         self.written(write)
     }
 
@@ -211,7 +220,11 @@ impl SendStream<'_> {
         if data.is_empty() {
             return Ok(0);
         }
-        let write = self.connection.quic.write_bytes(self.id, data);
+        let allowed = self.allowance(data.len())?;
+        let mut part = data.slice(..allowed);
+        let write = self.connection.quic.write_bytes(self.id, &mut part);
+        let taken = allowed - part.len();
+        data.advance(taken);
         self.written(write)
     }
 
@@ -311,6 +324,14 @@ impl SendStream<'_> {
         }
     }
 
+    /// How much the session's flow control lets go.
+    fn allowance(&mut self, wanted: usize) -> Result<usize, WriteError> {
+        match self.connection.allowance(self.id, wanted) {
+            0 => Err(WriteError::Blocked),
+            allowed => Ok(allowed),
+        }
+    }
+
     fn blocked<T>(&mut self) -> Result<T, WriteError> {
         if let Some(entry) = self.connection.streams.webtransport(self.id) {
             entry.write_blocked = true;
@@ -320,7 +341,10 @@ impl SendStream<'_> {
 
     fn written(&mut self, write: Write) -> Result<usize, WriteError> {
         match write {
-            Write::Taken(taken) => Ok(taken),
+            Write::Taken(taken) => {
+                self.connection.sent(self.id, taken);
+                Ok(taken)
+            }
             Write::Blocked => self.blocked(),
             Write::Stopped(code) => Err(self.stop_seen(code)),
             Write::Closed => {
@@ -352,10 +376,14 @@ impl RecvStream<'_> {
             return Ok(Some(Bytes::new()));
         }
         let result = match self.connection.quic.read(self.id, max) {
-            Read::Bytes(bytes) => return Ok(Some(bytes)),
+            Read::Bytes(bytes) if self.connection.consumed(self.id, bytes.len()) => return Ok(Some(bytes)),
+            Read::Bytes(_) => return Err(ReadError::Closed),
             Read::Blocked => return Err(ReadError::Blocked),
             Read::End => Ok(None),
-            Read::Reset(code) => Err(ReadError::Reset(app_error::from_http3(code.0))),
+            Read::Reset(code) => {
+                self.connection.dropped(self.id);
+                Err(ReadError::Reset(app_error::from_http3(code.0)))
+            }
             Read::Closed => Err(ReadError::Closed),
         };
         self.done();
@@ -372,6 +400,7 @@ impl RecvStream<'_> {
             return Err(ReadError::Closed);
         }
         self.connection.quic.stop(self.id, ErrorCode(app_error::to_http3(code)));
+        self.connection.dropped(self.id);
         self.done();
         Ok(())
     }

@@ -5,6 +5,7 @@
 
 mod actions;
 pub(crate) mod congestion;
+mod flow;
 mod glitches;
 mod handles;
 mod hints;
@@ -13,6 +14,7 @@ pub(crate) mod quic;
 mod sessions;
 mod streams;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -61,6 +63,8 @@ pub struct Connection {
     /// New sessions are refused with 503.
     draining: bool,
     error: Option<ConnectionError>,
+    /// Sessions whose peers may be told that they can send more.
+    owing: BTreeSet<SessionId>,
     /// Answered requests that have to be read out.
     to_read: Vec<StreamId>,
     /// CONNECTION_CLOSE to send when time is known.
@@ -152,6 +156,7 @@ impl Connection {
             announced: false,
             draining: false,
             error: None,
+            owing: BTreeSet::new(),
             to_read: Vec::new(),
             to_close: None,
             counters: Counters::default(),
@@ -285,6 +290,7 @@ impl Connection {
             self.timers.set(timer, self.now.checked_add(after));
         }
         self.pump();
+        self.grant_credit();
         if let Some((code, reason)) = self.to_close.take() {
             let error = self.error.clone().unwrap_or(ConnectionError::TimedOut);
             self.quic.close(self.now, code, &reason, error);
@@ -356,6 +362,7 @@ impl Connection {
         self.streams.clear();
         self.timers.clear();
         self.to_arm.clear();
+        self.owing.clear();
         self.to_close = send.map(|code| {
             let reason = match &error {
                 ConnectionError::ClosedLocally { reason, .. } | ConnectionError::PeerMisbehaved { reason, .. } => {

@@ -115,8 +115,10 @@ impl Connection {
         match self.streams.webtransport(stream) {
             None => self.read_http(stream),
             Some(entry) if entry.held => {
+                let session = entry.session;
                 if self.quic.take_reset(stream).is_some() {
                     self.early.forget(stream);
+                    self.unseen(Some(session), stream);
                     self.reject(stream, ErrorCode::WT_BUFFERED_STREAM_REJECTED);
                 }
             }

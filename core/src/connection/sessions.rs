@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use bytes::BytesMut;
 use http::StatusCode;
 
 use super::streams::{Entry, HttpStream, SendHalf};
@@ -52,7 +51,8 @@ impl Connection {
         request.remote = self.quic.remote_address();
         self.h3.request(stream, &mut request);
         let id = SessionId(stream.0);
-        self.sessions.insert(SessionState::new(id, request));
+        let flow = self.new_flow(request.dialect);
+        self.sessions.insert(SessionState::new(id, request, flow));
         self.to_arm.push((Timer::Answer(id), self.config.response_timeout));
         self.act();
         Ok(id)
@@ -76,24 +76,35 @@ impl Connection {
             self.apply(id, Input::Malformed { code: ErrorCode::WT_ALPN_ERROR });
             return;
         }
-        self.established(id);
         self.hints.push(Event::SessionEstablished { session: id });
+        self.established(id);
     }
 
     fn established(&mut self, id: SessionId) {
         self.counters.sessions_accepted += 1;
         self.timers.set(Timer::Answer(id), None);
         self.to_arm.retain(|(timer, _)| *timer != Timer::Answer(id));
+        // What was lost or turned away while it waited.
+        self.owing.insert(id);
         self.quic.set_receive_window(self.config.connection_window);
         let (streams, datagrams) = self.early.take(id);
         self.timers.set(Timer::Early, self.early.deadline());
+        let mut too_many = false;
         for stream in streams {
-            let Some(entry) = self.streams.webtransport(stream) else { continue };
+            let (Some(entry), Some(session)) = (self.streams.webtransport(stream), self.sessions.get_mut(id)) else {
+                continue;
+            };
             entry.held = false;
-            if let Some(session) = self.sessions.get_mut(id) {
-                session.push_incoming(stream);
+            entry.counted = session.flow.is_some();
+            if session.push_incoming(stream).is_ok() {
                 self.hints.push(Event::StreamOpened { session: id, direction: stream.direction() });
+            } else {
+                too_many = true;
+                self.reject(stream, ErrorCode::WT_SESSION_GONE);
             }
+        }
+        if too_many {
+            return self.overused(id);
         }
         for payload in datagrams {
             if let Some(session) = self.sessions.get_mut(id) {
@@ -137,8 +148,8 @@ impl Connection {
             Effect::EndStreams => self.end_streams(id, was_open),
             Effect::Ended(end) => self.ended(id, end, was_open),
             Effect::Draining => self.hints.push(Event::SessionDraining { session: id }),
-            Effect::SendClose { code, reason } => self.send_capsule(id, &Capsule::CloseSession { code, reason }),
-            Effect::SendDrain => self.send_capsule(id, &Capsule::DrainSession),
+            Effect::SendClose { code, reason } => self.send_capsules(id, &[Capsule::CloseSession { code, reason }]),
+            Effect::SendDrain => self.send_capsules(id, &[Capsule::DrainSession]),
             Effect::Finish => self.h3.finish(id),
             Effect::Abort(code) => self.h3.abort(id, code),
             Effect::Unavailable if self.role() == Role::Client => self.h3.abort(id, ErrorCode::H3_REQUEST_CANCELLED),
@@ -156,12 +167,6 @@ impl Connection {
     fn ended(&mut self, id: SessionId, end: SessionEnd, was_open: bool) {
         self.counters.sessions_ended += u64::from(was_open);
         self.hints.push(Event::SessionEnded { session: id, end });
-    }
-
-    fn send_capsule(&mut self, id: SessionId, capsule: &Capsule) {
-        let mut bytes = BytesMut::new();
-        capsule.encode(&mut bytes);
-        self.h3.send_capsules(id, &bytes);
     }
 
     /// Every stream of a session that is over is reset and stopped (draft-16, section 6).
@@ -247,6 +252,7 @@ impl Connection {
             if let Some(session) = self.sessions.get_mut(id) {
                 session.streams.remove(&stream);
             }
+            self.stream_over(id, stream);
         }
     }
 }

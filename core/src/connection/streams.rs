@@ -48,6 +48,8 @@ pub(crate) struct WebTransportStream {
     pub(crate) finish_after_preamble: bool,
     /// A write was refused for want of room: tell when there is some.
     pub(crate) write_blocked: bool,
+    /// Its session counts what is written and read on it.
+    pub(crate) counted: bool,
     /// Its session does not exist yet; nobody may see it.
     pub(crate) held: bool,
 }
@@ -80,12 +82,13 @@ impl WebTransportStream {
             preamble: Bytes::new(),
             finish_after_preamble: false,
             write_blocked: false,
+            counted: false,
             held,
         }
     }
 
     /// A stream we opened. `receives`: it is bidirectional.
-    pub(crate) fn outgoing(session: SessionId, receives: bool, preamble: Bytes) -> Self {
+    pub(crate) fn outgoing(session: SessionId, receives: bool, counted: bool, preamble: Bytes) -> Self {
         Self {
             session,
             send: SendHalf::Open,
@@ -93,6 +96,7 @@ impl WebTransportStream {
             preamble,
             finish_after_preamble: false,
             write_blocked: false,
+            counted,
             held: false,
         }
     }

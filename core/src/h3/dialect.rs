@@ -23,8 +23,8 @@ const DRAFT02_RESPONSE: &str = "sec-webtransport-http3-draft";
 ///
 /// A server offers every dialect at once: each browser picks its own. The settings of drafts 13 and 14 are left out
 /// unless RESET_STREAM_AT is there: Safari takes that path when it sees them and fails, while it accepts draft 07.
+/// The limits of session flow control hold for the dialects that have it, see [`flow_control`].
 pub(crate) fn settings(role: Role, transport: Transport, config: &Config) -> Settings {
-    let sessions = config.max_sessions as u64;
     Settings {
         max_field_section_size: Some(config.max_field_section_size as u64),
         // A promise only a server can keep, RFC 9220, section 3.
@@ -32,17 +32,22 @@ pub(crate) fn settings(role: Role, transport: Transport, config: &Config) -> Set
         h3_datagram: true,
         h3_datagram_draft04: true,
         enable_webtransport_draft02: true,
-        max_sessions_draft07: sessions.max(1),
-        max_sessions_draft13: if transport.reset_stream_at { sessions.max(1) } else { 0 },
+        max_sessions_draft07: config.max_sessions_without_flow_control.max(1) as u64,
+        max_sessions_draft13: if transport.reset_stream_at { config.max_sessions.max(1) as u64 } else { 0 },
         wt_enabled_draft15: true,
+        initial_max_data: config.session_window.into(),
+        initial_max_streams_bidi: config.session_bidi_streams.into(),
+        initial_max_streams_uni: config.session_uni_streams.into(),
         ..Settings::default()
     }
 }
 
 /// The newest dialect both sides announced.
-pub(crate) fn negotiated(peer: &Settings) -> Option<Dialect> {
+pub(crate) fn negotiated(ours: &Settings, peer: &Settings) -> Option<Dialect> {
     if peer.wt_enabled_draft15 {
         Some(Dialect::Draft15)
+    } else if peer.max_sessions_draft13 > 0 && ours.max_sessions_draft13 > 0 {
+        Some(Dialect::Draft13)
     } else if peer.max_sessions_draft07 > 0 || peer.max_sessions_draft13 > 0 {
         Some(Dialect::Draft07)
     } else if peer.enable_webtransport_draft02 {
@@ -62,9 +67,16 @@ pub(crate) enum Unserved {
 }
 
 /// The dialect of one CONNECT, from its token and what the client announced.
-pub(crate) fn of_request(token: &str, peer: &Settings, peer_takes_datagrams: bool) -> Result<Dialect, Unserved> {
+pub(crate) fn of_request(
+    token: &str,
+    ours: &Settings,
+    peer: &Settings,
+    peer_takes_datagrams: bool,
+) -> Result<Dialect, Unserved> {
     let dialect = match token {
         TOKEN if peer.wt_enabled_draft15 => Dialect::Draft15,
+        TOKEN_UNTIL_14 if peer.max_sessions_draft13 > 0 && ours.max_sessions_draft13 > 0 => Dialect::Draft13,
+        // Safari announces draft 13 and takes draft 07 from a server that offers no more.
         TOKEN_UNTIL_14 if peer.max_sessions_draft07 > 0 || peer.max_sessions_draft13 > 0 => Dialect::Draft07,
         TOKEN_UNTIL_14 if peer.enable_webtransport_draft02 => Dialect::Draft02,
         _ => return Err(Unserved::NotImplemented),
@@ -75,8 +87,8 @@ pub(crate) fn of_request(token: &str, peer: &Settings, peer_takes_datagrams: boo
 }
 
 /// Which dialect a client's CONNECT uses with this server; `None` when the server cannot serve WebTransport.
-pub(crate) fn for_request(peer: &Settings, peer_takes_datagrams: bool) -> Option<Dialect> {
-    let dialect = negotiated(peer)?;
+pub(crate) fn for_request(ours: &Settings, peer: &Settings, peer_takes_datagrams: bool) -> Option<Dialect> {
+    let dialect = negotiated(ours, peer)?;
     let datagram_setting = peer.h3_datagram || peer.h3_datagram_draft04;
     // Servers of draft 02 did not have to say that they take extended CONNECT.
     let connect = peer.enable_connect_protocol || dialect == Dialect::Draft02;
@@ -86,7 +98,7 @@ pub(crate) fn for_request(peer: &Settings, peer_takes_datagrams: bool) -> Option
 /// The upgrade token of a dialect.
 pub(crate) fn token(dialect: Dialect) -> &'static str {
     match dialect {
-        Dialect::Draft02 | Dialect::Draft07 => TOKEN_UNTIL_14,
+        Dialect::Draft02 | Dialect::Draft07 | Dialect::Draft13 => TOKEN_UNTIL_14,
         Dialect::Draft15 => TOKEN,
     }
 }
@@ -101,22 +113,41 @@ pub(crate) fn response_header(headers: &http::HeaderMap) -> Option<(&'static str
     headers.contains_key(DRAFT02_REQUEST).then_some((DRAFT02_RESPONSE, "draft02"))
 }
 
-/// How many sessions a client of this dialect may have at once.
-pub(crate) fn max_sessions(dialect: Dialect, configured: usize) -> usize {
+/// Whether session flow control is on (draft-16, section 5.1): both sides announced a limit, and the dialect has it. Those
+/// before 13 announce limits only for what they would do with newer peers.
+pub(crate) fn flow_control(dialect: Dialect, ours: &Settings, peer: &Settings) -> bool {
+    let wants = |settings: &Settings| {
+        settings.initial_max_data > 0 || settings.initial_max_streams_bidi > 0 || settings.initial_max_streams_uni > 0
+    };
     match dialect {
-        Dialect::Draft02 | Dialect::Draft07 => configured,
-        // Section 5.1: more than one needs session flow control, which is off.
-        Dialect::Draft15 => configured.min(1),
+        Dialect::Draft02 | Dialect::Draft07 => false,
+        Dialect::Draft13 | Dialect::Draft15 => wants(ours) && wants(peer),
+    }
+}
+
+/// How many sessions a client of this dialect may have at once.
+pub(crate) fn max_sessions(dialect: Dialect, ours: &Settings, peer: &Settings, config: &Config) -> usize {
+    if flow_control(dialect, ours, peer) {
+        return config.max_sessions;
+    }
+    match dialect {
+        Dialect::Draft02 | Dialect::Draft07 => config.max_sessions_without_flow_control,
+        // Section 5.1: more than one needs session flow control.
+        Dialect::Draft13 | Dialect::Draft15 => config.max_sessions_without_flow_control.min(1),
     }
 }
 
 /// How many sessions a client may have at once with this server.
-pub(crate) fn max_sessions_as_client(peer: &Settings) -> usize {
-    match negotiated(peer) {
-        Some(Dialect::Draft15) | None => 1,
-        Some(Dialect::Draft07) => usize::try_from(peer.max_sessions_draft07.max(1)).unwrap_or(usize::MAX),
+pub(crate) fn max_sessions_as_client(ours: &Settings, peer: &Settings, config: &Config) -> usize {
+    let Some(dialect) = negotiated(ours, peer) else { return 1 };
+    let announced = |sessions: u64| usize::try_from(sessions.max(1)).unwrap_or(usize::MAX);
+    match dialect {
+        Dialect::Draft07 => announced(peer.max_sessions_draft07),
         // Draft 02 has no way to say; the server refuses what is too much.
-        Some(Dialect::Draft02) => usize::MAX,
+        Dialect::Draft02 => usize::MAX,
+        Dialect::Draft13 if flow_control(dialect, ours, peer) => announced(peer.max_sessions_draft13),
+        Dialect::Draft15 if flow_control(dialect, ours, peer) => config.max_sessions.max(1),
+        Dialect::Draft13 | Dialect::Draft15 => 1,
     }
 }
 
@@ -130,6 +161,10 @@ mod tests {
         settings
     }
 
+    fn ours() -> Settings {
+        settings(Role::Server, Transport { reset_stream_at: false }, &Config::default())
+    }
+
     #[test]
     fn drafts_13_and_14_are_offered_only_with_reset_stream_at() {
         let config = Config::default();
@@ -137,7 +172,37 @@ mod tests {
         assert_eq!(without.max_sessions_draft13, 0);
         assert!(without.enable_webtransport_draft02 && without.wt_enabled_draft15 && without.max_sessions_draft07 == 1);
         let with = settings(Role::Server, Transport { reset_stream_at: true }, &config);
-        assert_eq!(with.max_sessions_draft13, 1);
+        assert_eq!(with.max_sessions_draft13, 16);
+        let safari = offer(|s| s.max_sessions_draft13 = 1);
+        assert_eq!(of_request("webtransport", &with, &safari, true), Ok(Dialect::Draft13));
+        assert_eq!(of_request("webtransport", &without, &safari, true), Ok(Dialect::Draft07));
+        assert_eq!(negotiated(&with, &safari), Some(Dialect::Draft13));
+    }
+
+    #[test]
+    fn flow_control_needs_both_sides_and_a_dialect_that_has_it() {
+        let config = Config::default();
+        let ours = settings(Role::Server, Transport { reset_stream_at: false }, &config);
+        let silent = offer(|s| s.wt_enabled_draft15 = true);
+        assert!(!flow_control(Dialect::Draft15, &ours, &silent));
+        assert_eq!(max_sessions(Dialect::Draft15, &ours, &silent, &config), 1);
+        assert_eq!(max_sessions_as_client(&ours, &silent, &config), 1);
+        for change in [
+            |s: &mut Settings| s.initial_max_data = 1,
+            |s: &mut Settings| s.initial_max_streams_bidi = 1,
+            |s: &mut Settings| s.initial_max_streams_uni = 1,
+        ] {
+            let peer = offer(|s| {
+                s.wt_enabled_draft15 = true;
+                change(s);
+            });
+            assert!(flow_control(Dialect::Draft15, &ours, &peer));
+            assert!(!flow_control(Dialect::Draft15, &silent, &peer));
+            assert!(!flow_control(Dialect::Draft07, &ours, &peer) && !flow_control(Dialect::Draft02, &ours, &peer));
+            assert_eq!(max_sessions(Dialect::Draft15, &ours, &peer, &config), 16);
+            assert_eq!(max_sessions_as_client(&ours, &peer, &config), 16);
+            assert_eq!(max_sessions(Dialect::Draft02, &ours, &peer, &config), 1);
+        }
     }
 
     #[test]
@@ -145,21 +210,21 @@ mod tests {
         let draft02 = offer(|s| s.enable_webtransport_draft02 = true);
         let draft15 = offer(|s| s.wt_enabled_draft15 = true);
         let safari = offer(|s| s.max_sessions_draft13 = 1);
-        assert_eq!(of_request("webtransport", &draft02, true), Ok(Dialect::Draft02));
-        assert_eq!(of_request("webtransport", &safari, true), Ok(Dialect::Draft07));
-        assert_eq!(of_request("webtransport-h3", &draft15, true), Ok(Dialect::Draft15));
-        assert_eq!(of_request("webtransport", &draft15, true), Err(Unserved::NotImplemented));
-        assert_eq!(of_request("webtransport-h3", &draft02, true), Err(Unserved::NotImplemented));
-        assert_eq!(of_request("websocket", &draft02, true), Err(Unserved::NotImplemented));
+        assert_eq!(of_request("webtransport", &ours(), &draft02, true), Ok(Dialect::Draft02));
+        assert_eq!(of_request("webtransport", &ours(), &safari, true), Ok(Dialect::Draft07));
+        assert_eq!(of_request("webtransport-h3", &ours(), &draft15, true), Ok(Dialect::Draft15));
+        assert_eq!(of_request("webtransport", &ours(), &draft15, true), Err(Unserved::NotImplemented));
+        assert_eq!(of_request("webtransport-h3", &ours(), &draft02, true), Err(Unserved::NotImplemented));
+        assert_eq!(of_request("websocket", &ours(), &draft02, true), Err(Unserved::NotImplemented));
     }
 
     #[test]
     fn a_client_without_datagrams_is_malformed() {
         let mut peer = offer(|s| s.enable_webtransport_draft02 = true);
-        assert_eq!(of_request("webtransport", &peer, false), Err(Unserved::Malformed));
+        assert_eq!(of_request("webtransport", &ours(), &peer, false), Err(Unserved::Malformed));
         peer.h3_datagram = false;
-        assert_eq!(of_request("webtransport", &peer, true), Err(Unserved::Malformed));
+        assert_eq!(of_request("webtransport", &ours(), &peer, true), Err(Unserved::Malformed));
         peer.h3_datagram_draft04 = true;
-        assert_eq!(of_request("webtransport", &peer, true), Ok(Dialect::Draft02));
+        assert_eq!(of_request("webtransport", &ours(), &peer, true), Ok(Dialect::Draft02));
     }
 }

@@ -52,6 +52,8 @@ pub(crate) enum Action {
     Ended { stream: StreamId },
     /// The peer reset the CONNECT stream.
     Aborted { stream: StreamId, code: ErrorCode },
+    /// The peer gave up a stream before it said what it is.
+    Unknown { stream: StreamId },
     /// The peer will take no new requests (client), or wants none of our pushes (server).
     GoAway,
     /// The peer broke a rule of the connection.
@@ -160,7 +162,7 @@ impl Http3 {
 
     /// The newest dialect both sides announced, once SETTINGS are here.
     pub(crate) fn dialect(&self) -> Option<Dialect> {
-        self.peer.as_ref().and_then(dialect::negotiated)
+        self.peer.as_ref().and_then(|peer| dialect::negotiated(&self.ours, peer))
     }
 
     pub(crate) fn has_settings(&self) -> bool {
@@ -267,6 +269,7 @@ impl Http3 {
         let result = match self.streams.get(&stream) {
             Some(Stream::New(_)) => {
                 self.glitches = self.glitches.saturating_add(1);
+                self.actions.push_back(Action::Unknown { stream });
                 self.abandon(stream, ErrorCode::H3_REQUEST_CANCELLED);
                 Ok(())
             }

@@ -1,7 +1,9 @@
 //! One WebTransport session: its state, its queues, and the capsules on its CONNECT stream.
 
+pub(crate) mod credit;
 pub(crate) mod datagrams;
 pub(crate) mod early;
+pub(crate) mod flow;
 pub(crate) mod registry;
 pub(crate) mod transition;
 
@@ -12,6 +14,7 @@ use bytes::Bytes;
 use crate::wire::capsule::{Capsule, CapsuleDecoder};
 use crate::{Direction, ErrorCode, Request, Response, SessionId, StreamId};
 use datagrams::DatagramQueue;
+use flow::{Flow, FlowViolation, Released};
 use transition::{Effect, Input, State, step};
 
 /// A session as its connection keeps it.
@@ -28,6 +31,8 @@ pub(crate) struct SessionState {
     pub(crate) was_open: bool,
     /// Streams of ours that are finished but not yet acknowledged.
     pub(crate) unacknowledged: usize,
+    /// Session flow control; `None` when it was not negotiated.
+    pub(crate) flow: Option<Flow>,
     incoming_bidi: VecDeque<StreamId>,
     incoming_uni: VecDeque<StreamId>,
     capsules: CapsuleDecoder,
@@ -42,11 +47,12 @@ const BYTES_PER_GLITCH: usize = 1024;
 #[derive(Debug, Default)]
 pub(crate) struct CapsuleOutcome {
     pub(crate) inputs: Vec<Input>,
+    pub(crate) released: Vec<Released>,
     pub(crate) glitches: u32,
 }
 
 impl SessionState {
-    pub(crate) fn new(id: SessionId, request: Request) -> Self {
+    pub(crate) fn new(id: SessionId, request: Request, flow: Option<Flow>) -> Self {
         Self {
             id,
             state: State::Requested,
@@ -56,6 +62,7 @@ impl SessionState {
             datagrams: DatagramQueue::default(),
             was_open: false,
             unacknowledged: 0,
+            flow,
             incoming_bidi: VecDeque::new(),
             incoming_uni: VecDeque::new(),
             capsules: CapsuleDecoder::default(),
@@ -85,10 +92,15 @@ impl SessionState {
         effects
     }
 
-    /// A stream of the peer, to be accepted by the application.
-    pub(crate) fn push_incoming(&mut self, stream: StreamId) {
+    /// A stream of the peer, to be accepted by the application; an error when it is one too many (draft-16, section
+    /// 5.6.2).
+    pub(crate) fn push_incoming(&mut self, stream: StreamId) -> Result<(), FlowViolation> {
+        if let Some(flow) = &mut self.flow {
+            flow.stream_received(stream.direction())?;
+        }
         self.streams.insert(stream);
         self.incoming(stream.direction()).push_back(stream);
+        Ok(())
     }
 
     pub(crate) fn pop_incoming(&mut self, direction: Direction) -> Option<StreamId> {
@@ -115,6 +127,7 @@ impl SessionState {
         self.uncharged = received % BYTES_PER_GLITCH;
         let mut outcome = CapsuleOutcome {
             inputs: Vec::new(),
+            released: Vec::new(),
             glitches: u32::try_from(received / BYTES_PER_GLITCH).unwrap_or(u32::MAX),
         };
         // Both the capsule before and the end of the session make every further byte a surplus.
@@ -135,21 +148,21 @@ impl SessionState {
                     outcome.glitches = outcome.glitches.saturating_add(1);
                     outcome.inputs.push(Input::PeerDrain);
                 }
-                // Session flow control is off, so its capsules mean nothing (draft-16, section 5.1) ...
-                Ok(Some(
-                    Capsule::MaxData(_)
-                    | Capsule::MaxStreamsBidi(_)
-                    | Capsule::MaxStreamsUni(_)
-                    | Capsule::DataBlocked(_)
-                    | Capsule::StreamsBlockedBidi(_)
-                    | Capsule::StreamsBlockedUni(_)
-                    | Capsule::Skipped { .. },
-                )) => outcome.glitches = outcome.glitches.saturating_add(1),
-                // ... except the two that HTTP/3 forbids altogether (section 5.4).
+                // Section 5.4 forbids two capsules altogether.
                 Ok(Some(Capsule::Prohibited { .. })) => {
                     outcome.inputs.push(Input::Malformed { code: ErrorCode::WT_FLOW_CONTROL_ERROR });
                     break;
                 }
+                Ok(Some(capsule)) if capsule.is_flow_control() && self.flow.is_some() => {
+                    let received = self.flow.as_mut().map_or(Err(FlowViolation), |flow| flow.receive_capsule(&capsule));
+                    let Ok(released) = received else {
+                        outcome.inputs.push(Input::Malformed { code: ErrorCode::WT_FLOW_CONTROL_ERROR });
+                        break;
+                    };
+                    outcome.released.push(released);
+                }
+                // Where flow control was not negotiated, its capsules mean nothing (section 5.1).
+                Ok(Some(_)) => outcome.glitches = outcome.glitches.saturating_add(1),
                 // RFC 9297, section 3.3: a bad capsule makes the message malformed.
                 Err(_) => {
                     outcome.inputs.push(Input::Malformed { code: ErrorCode::H3_MESSAGE_ERROR });

@@ -94,6 +94,19 @@ impl Capsule {
         }
     }
 
+    /// Whether it belongs to session flow control (draft-ietf-webtrans-http3-16, section 5.6).
+    pub const fn is_flow_control(&self) -> bool {
+        matches!(
+            self,
+            Self::MaxData(_)
+                | Self::MaxStreamsBidi(_)
+                | Self::MaxStreamsUni(_)
+                | Self::DataBlocked(_)
+                | Self::StreamsBlockedBidi(_)
+                | Self::StreamsBlockedUni(_)
+        )
+    }
+
     /// Writes the capsule (RFC 9297, section 3.2).
     ///
     /// A close reason is cut by [`truncate_reason`]. [`Capsule::Prohibited`] and [`Capsule::Skipped`] are written

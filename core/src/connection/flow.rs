@@ -1,0 +1,170 @@
+//! Session flow control on its connection: who may write and open, and when the peer is told that it may go on.
+
+use bytes::BytesMut;
+
+use super::Connection;
+use crate::session::flow::{Flow, Released, SessionLimits};
+use crate::session::transition::Input;
+use crate::wire::capsule::Capsule;
+use crate::wire::settings::Settings;
+use crate::{Dialect, Direction, ErrorCode, Event, SessionId, StreamId};
+
+impl Connection {
+    /// Flow control for a new session of this dialect, when it is on.
+    pub(super) fn new_flow(&self, dialect: Dialect) -> Option<Flow> {
+        let (ours, peers) = self.h3.flow_control(dialect)?;
+        Some(Flow::new(limits(ours), limits(peers)))
+    }
+
+    /// Tells the peers what they may use now, where enough was consumed.
+    pub(super) fn grant_credit(&mut self) {
+        if self.owing.is_empty() {
+            return;
+        }
+        // One share stays free, so that the next session finds room.
+        let share = u64::from(self.config.connection_window) / (self.sessions.live() as u64 + 1);
+        for id in std::mem::take(&mut self.owing) {
+            // A peer that takes no capsules gets no more of them; they would pile up.
+            if !self.is_flushed(id) {
+                self.owing.insert(id);
+                continue;
+            }
+            let Some(session) = self.sessions.get_mut(id).filter(|session| session.is_open()) else { continue };
+            let Some(flow) = &mut session.flow else { continue };
+            let capsules = flow.grants(share);
+            self.send_capsules(id, &capsules);
+        }
+        self.act();
+    }
+
+    pub(super) fn send_capsules(&mut self, id: SessionId, capsules: &[Capsule]) {
+        if capsules.is_empty() {
+            return;
+        }
+        let mut bytes = BytesMut::new();
+        for capsule in capsules {
+            capsule.encode(&mut bytes);
+        }
+        self.h3.send_capsules(id, &bytes);
+    }
+
+    /// Whether the session's limit lets us open a stream; the peer is told when it does not.
+    pub(super) fn may_open(&mut self, id: SessionId, direction: Direction) -> bool {
+        let Some(flow) = self.flow(id) else { return true };
+        if flow.can_open(direction) {
+            return true;
+        }
+        let blocked = flow.streams_blocked(direction);
+        self.say_blocked(id, blocked);
+        false
+    }
+
+    /// How many of `wanted` bytes the session's limit lets us write; with none, a hint follows when there are some.
+    pub(super) fn allowance(&mut self, stream: StreamId, wanted: usize) -> usize {
+        let Some(entry) = self.streams.webtransport(stream).filter(|entry| entry.counted) else { return wanted };
+        let id = entry.session;
+        let Some(flow) = self.flow(id) else { return wanted };
+        let allowed = flow.allowance(stream, wanted);
+        if allowed == 0 {
+            let blocked = flow.data_blocked();
+            self.say_blocked(id, blocked);
+        }
+        allowed
+    }
+
+    /// Bytes were written on a stream.
+    pub(super) fn sent(&mut self, stream: StreamId, bytes: usize) {
+        let Some(entry) = self.streams.webtransport(stream).filter(|entry| entry.counted) else { return };
+        let id = entry.session;
+        if let Some(flow) = self.flow(id) {
+            flow.sent(bytes);
+        }
+    }
+
+    /// The application read bytes of a stream. Returns whether the peer was allowed to send them; if not, the session is
+    /// over.
+    pub(super) fn consumed(&mut self, stream: StreamId, bytes: usize) -> bool {
+        let Some(entry) = self.streams.webtransport(stream).filter(|entry| entry.counted) else { return true };
+        let id = entry.session;
+        let Some(flow) = self.flow(id) else { return true };
+        let Ok(due) = flow.read(bytes) else {
+            self.overused(id);
+            return false;
+        };
+        if due {
+            self.owing.insert(id);
+        }
+        true
+    }
+
+    /// What is unread of a stream of the peer will not be read.
+    pub(super) fn dropped(&mut self, stream: StreamId) {
+        let Some(entry) = self.streams.webtransport(stream).filter(|entry| entry.counted) else { return };
+        let (id, most) = (entry.session, u64::from(self.config.stream_window));
+        if self.flow(id).is_some_and(|flow| flow.dropped(most)) {
+            self.owing.insert(id);
+        }
+    }
+
+    /// A stream of a session is gone from our tables.
+    pub(super) fn stream_over(&mut self, id: SessionId, stream: StreamId) {
+        let opened_by_peer = stream.initiator() != self.role();
+        let Some(flow) = self.flow(id) else { return };
+        flow.forget(stream);
+        if opened_by_peer && flow.stream_over(stream.direction()) {
+            self.owing.insert(id);
+        }
+    }
+
+    /// A stream of the peer that nobody will see was turned away or given up. Where its session is unknown, every one may
+    /// have been meant: what a session is given too much is bounded by QUIC's limits.
+    pub(super) fn unseen(&mut self, session: Option<SessionId>, stream: StreamId) {
+        if stream.initiator() == self.role() {
+            return;
+        }
+        let most = u64::from(self.config.stream_window);
+        for id in session.map_or_else(|| self.sessions.ids(), |id| vec![id]) {
+            if self.flow(id).is_some_and(|flow| flow.lost(stream.direction(), most)) {
+                self.owing.insert(id);
+            }
+        }
+    }
+
+    /// The peer raised a limit of ours.
+    pub(super) fn released(&mut self, released: Released) {
+        match released {
+            Released::Nothing => {}
+            Released::Opening(direction) => self.hints.push(Event::StreamsAvailable { direction }),
+            Released::Streams(streams) => {
+                for stream in streams {
+                    self.hints.push(Event::StreamWritable { stream });
+                }
+            }
+        }
+    }
+
+    /// The peer used more of a session than it was allowed (draft-16, sections 5.6.2 and 5.6.4).
+    pub(super) fn overused(&mut self, id: SessionId) {
+        self.apply(id, Input::Malformed { code: ErrorCode::WT_FLOW_CONTROL_ERROR });
+        self.act();
+    }
+
+    fn say_blocked(&mut self, id: SessionId, blocked: Option<Capsule>) {
+        if let Some(capsule) = blocked {
+            self.send_capsules(id, &[capsule]);
+            self.act();
+        }
+    }
+
+    fn flow(&mut self, id: SessionId) -> Option<&mut Flow> {
+        self.sessions.get_mut(id)?.flow.as_mut()
+    }
+}
+
+fn limits(settings: &Settings) -> SessionLimits {
+    SessionLimits {
+        data: settings.initial_max_data,
+        bidi: settings.initial_max_streams_bidi,
+        uni: settings.initial_max_streams_uni,
+    }
+}
