@@ -10,6 +10,7 @@ mod capsules;
 mod control_group;
 mod credit;
 mod datagrams;
+mod flow;
 mod frames;
 mod left_over;
 mod order;
@@ -100,6 +101,7 @@ pub fn table() -> Vec<Case> {
         streams::cases(),
         datagrams::cases(),
         sessions::cases(),
+        flow::cases(),
         credit::cases(),
         windows::cases(),
         slow::cases(),

@@ -117,8 +117,8 @@ fn flow_control() -> Vec<Case> {
     let largest = with(wire::VARINT_MAX, wire::VARINT_MAX);
     vec![
         connect("99", "WT_INITIAL_MAX_* = 2^62-1", &largest, NEW, &[Answers(200)]),
-        connect("99", "WT_INITIAL_MAX_STREAMS_* = 2^60 + 1", &with(1, (1 << 60) + 1), NEW, &[Answers(200)]),
-        connect("100", "WT_INITIAL_MAX_* from the client alone", &with(1 << 20, 10), NEW, &[Answers(200)]),
+        connect("99", "WT_INITIAL_MAX_STREAMS_* = 2^60 + 1", &with(1 << 20, (1 << 60) + 1), NEW, &[Answers(200)]),
+        connect("100", "WT_INITIAL_MAX_* of 1 MiB and ten streams", &with(1 << 20, 10), NEW, &[Answers(200)]),
     ]
 }
 
