@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use transom_core::{ConnectionStats, Direction, Request, Response, SendDatagramError, SessionEnd, SessionId, StreamId};
 
+use crate::client::ClientConnection;
 use crate::driver::{Done, Kind, Place, SessionCell, Shared, Shutdown, StreamRef};
 use crate::error::SessionError;
 use crate::stream::{BiStream, RecvStream, SendStream};
@@ -16,8 +17,8 @@ use crate::stream::{BiStream, RecvStream, SendStream};
 ///
 /// A `Session` is a handle that can be cloned and sent to other tasks; all clones are the same session. When the last
 /// clone is dropped, the session is closed with code 0; while a handler runs, the server keeps one for it. Streams do not count: keep a clone for as long as you use them.
-/// Closing a session never closes the connection of others; a client's connection, which has only this one session, is
-/// closed with it.
+/// Closing a session never closes the connection of others; a client's connection is closed with the last
+/// session on it.
 ///
 /// # Examples
 ///
@@ -42,19 +43,19 @@ pub struct Session {
 #[derive(Debug)]
 struct Handle {
     cell: Arc<SessionCell>,
-    /// A client's connection lives for this session only, and ends with the handle.
-    owns_connection: bool,
+    /// A client's connection lives as long as sessions keep it.
+    connection: Option<Arc<ClientConnection>>,
 }
 
 impl Session {
     /// A handle of a server's session.
     pub(crate) fn new(cell: Arc<SessionCell>) -> Self {
-        Self { handle: Arc::new(Handle { cell, owns_connection: false }) }
+        Self { handle: Arc::new(Handle { cell, connection: None }) }
     }
 
-    /// A handle of a client's session, which closes the connection when it goes.
-    pub(crate) fn owning_connection(cell: Arc<SessionCell>) -> Self {
-        Self { handle: Arc::new(Handle { cell, owns_connection: true }) }
+    /// A handle of a client's session, which keeps the connection.
+    pub(crate) fn of_client(cell: Arc<SessionCell>, connection: Arc<ClientConnection>) -> Self {
+        Self { handle: Arc::new(Handle { cell, connection: Some(connection) }) }
     }
 
     /// The session's name within its connection.
@@ -268,7 +269,8 @@ impl Session {
     pub async fn shutdown(self, code: u32, reason: &str) {
         self.close(code, reason);
         self.closed().await;
-        if self.handle.owns_connection {
+        // Other sessions on the connection go on.
+        if self.handle.connection.as_ref().is_some_and(|connection| Arc::strong_count(connection) == 1) {
             self.shared().shut_down(Shutdown::Graceful(std::time::Duration::ZERO));
             let mut done = Done::new(self.shared());
             // A socket that broke is closed, too.
@@ -291,6 +293,11 @@ impl Session {
         let mut place = Place::new(self.cell(), Kind::Acknowledged);
         let done = |session: transom_core::Session<'_>| (session.unacknowledged_streams() == 0).then_some(());
         let _ = poll_fn(|context| place.poll(context, done)).await;
+    }
+
+    /// The connection under a session of a client.
+    pub(crate) fn client_connection(&self) -> Option<&Arc<ClientConnection>> {
+        self.handle.connection.as_ref()
     }
 
     /// The endpoint under the session.
@@ -326,9 +333,6 @@ impl Drop for Handle {
     fn drop(&mut self) {
         if self.cell.end().is_none() {
             self.cell.act(|mut session| session.close(0, ""));
-        }
-        if self.owns_connection {
-            self.cell.shared.shut_down(Shutdown::Graceful(std::time::Duration::ZERO));
         }
     }
 }

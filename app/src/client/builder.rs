@@ -153,6 +153,27 @@ impl ClientBuilder {
         session.unwrap_or(Err(ClientError::TimedOut))
     }
 
+    /// Asks for another session on the connection of one that there is, instead of connecting anew: the W3C API's
+    /// `allowPooling`. The connection is closed with the last session on it.
+    ///
+    /// Of the builder's settings, header fields, protocols and the timeout apply. The sessions share the connection's
+    /// windows fairly; a server without session flow control has room for one (draft-ietf-webtrans-http3-16, section
+    /// 5.1), and then this waits until the one there is has ended.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect); [`ClientError::NotSupported`] with a session that a client opened to us.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels the request.
+    pub async fn connect_over(&self, session: &Session, url: &str) -> Result<Session, ClientError> {
+        let request = self.request(&Target::parse(url)?)?;
+        let connection = session.client_connection().ok_or(ClientError::NotSupported)?;
+        let mut deadline = Deadline::after(session.shared().runtime(), self.timeout);
+        deadline.bound(connection.request(request)).await.unwrap_or(Err(ClientError::TimedOut))
+    }
+
     async fn establish(
         &self,
         target: Target,
@@ -171,7 +192,7 @@ impl ClientBuilder {
             attempt
         });
         let connection = race(runtime, attempts.collect()).await?;
-        connection.request(request).await
+        Arc::new(connection).request(request).await
     }
 
     /// Resolves the name and loads the certificates; what blocks happens on a thread.

@@ -1,5 +1,6 @@
-//! A client's connection: made for one session, closed with it.
+//! A client's connection: made for a session, closed with the last one on it.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -15,13 +16,11 @@ use crate::error::ClientError;
 use crate::server::bind;
 use crate::session::Session;
 
-/// A connection under way or made; closed on drop unless a session has taken it over.
-pub(super) struct ClientConnection {
+/// A connection under way or made; every session on it keeps it, and the last one closes it.
+pub(crate) struct ClientConnection {
     shared: Arc<Shared>,
     id: ConnectionId,
     cell: Arc<ConnectionCell>,
-    /// Whether a session closes the connection now.
-    handed_over: bool,
 }
 
 impl ClientConnection {
@@ -47,7 +46,7 @@ impl ClientConnection {
             Ok((id, cell))
         });
         match begun {
-            Ok((id, cell)) => Ok(Self { shared, id, cell, handed_over: false }),
+            Ok((id, cell)) => Ok(Self { shared, id, cell }),
             Err(error) => {
                 shared.shut_down(Shutdown::Now);
                 Err(ClientError::Connect(error))
@@ -65,16 +64,15 @@ impl ClientConnection {
     }
 
     /// Asks for a session, and waits for the server's answer.
-    pub(super) async fn request(mut self, request: Request) -> Result<Session, ClientError> {
-        let session = self.ask(request).await?;
-        let mut place = Place::new(&session, Kind::Answer);
+    pub(super) async fn request(self: &Arc<Self>, request: Request) -> Result<Session, ClientError> {
+        let cell = self.ask(request).await?;
+        // A handle from the start, so that a dropped future takes the request back.
+        let session = Session::of_client(Arc::clone(&cell), Arc::clone(self));
+        let mut place = Place::new(&cell, Kind::Answer);
         let answered = poll_fn(|context| place.poll_until(context, |cell| cell.response.get().is_some())).await;
         drop(place);
-        match (answered, session.response.get()) {
-            (Ok(()), Some(response)) if response.status().is_success() => {
-                self.handed_over = true;
-                Ok(Session::owning_connection(session))
-            }
+        match (answered, cell.response.get()) {
+            (Ok(()), Some(response)) if response.status().is_success() => Ok(session),
             (Ok(()), Some(response)) => {
                 Err(ClientError::Refused { status: response.status(), headers: response.headers().clone() })
             }
@@ -130,10 +128,14 @@ impl ClientConnection {
     }
 }
 
+impl fmt::Debug for ClientConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientConnection").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
 impl Drop for ClientConnection {
     fn drop(&mut self) {
-        if !self.handed_over {
-            self.shared.shut_down(Shutdown::Graceful(Duration::ZERO));
-        }
+        self.shared.shut_down(Shutdown::Graceful(Duration::ZERO));
     }
 }

@@ -7,13 +7,15 @@ mod race;
 mod url;
 
 pub use builder::ClientBuilder;
+pub(crate) use connection::ClientConnection;
 
 use crate::error::ClientError;
 use crate::session::Session;
 
 /// Connects to WebTransport servers.
 ///
-/// Each session has a connection of its own, which is closed with it.
+/// Each session has a connection of its own, which is closed with it, unless it is asked for with
+/// [`ClientBuilder::connect_over`].
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Client;

@@ -94,6 +94,8 @@ impl ConnectionEntry {
         let Some(mut entry) = self.sessions.remove(&session) else { return false };
         entry.cell.ended(end);
         entry.waiters.wake_everybody(wakes);
+        // There may be room for another session now.
+        self.setup.wake_all(wakes);
         self.streams.retain(|_, stream| {
             if stream.session != session {
                 return true;

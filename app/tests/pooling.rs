@@ -1,0 +1,146 @@
+//! Several sessions on one connection.
+
+#![cfg(feature = "tokio")]
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{Running, echo, within};
+use tokio::sync::Barrier;
+use transom::{ClientBuilder, ClientError, Config, ServerApp, Session, SessionEnd};
+
+fn many() -> Config {
+    let mut config = Config::default();
+    config.max_sessions = 64;
+    config.max_bidi_streams = 256;
+    config.max_uni_streams = 256;
+    config
+}
+
+async fn pool(running: &Running, client: &ClientBuilder, count: usize) -> Vec<Session> {
+    let mut sessions = vec![within(client.connect(&running.url("/echo"))).await.unwrap()];
+    while sessions.len() < count {
+        let next = within(client.connect_over(&sessions[0], &running.url("/echo"))).await.unwrap();
+        sessions.push(next);
+    }
+    sessions
+}
+
+/// Sends and checks messages until told that it was enough; the total is far above a session's window.
+async fn exchange(session: &Session, seed: u8, rounds: usize) {
+    for round in 0..rounds {
+        let message: Vec<u8> = (0..20_000).map(|index: usize| (index * 7 + round) as u8 ^ seed).collect();
+        let mut stream = session.open_bi().await.unwrap();
+        stream.send.write_all(&message).await.unwrap();
+        stream.send.finish().unwrap();
+        assert_eq!(stream.recv.read_to_end(30_000).await.unwrap(), message, "session {seed}, round {round}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_of_64_sessions_can_close_without_cost_to_the_others() {
+    let running = Running::start(ServerApp::new().config(many()).route("/echo", echo));
+    let client = running.client().config(many());
+    let sessions = pool(&running, &client, 64).await;
+    let remote: Vec<_> = sessions.iter().map(Session::id).collect();
+    assert_eq!(remote.len(), 64);
+    let start = Arc::new(Barrier::new(64));
+    let tasks: Vec<_> = sessions
+        .into_iter()
+        .enumerate()
+        .map(|(number, session)| {
+            let start = Arc::clone(&start);
+            tokio::spawn(async move {
+                exchange(&session, number as u8, 2).await;
+                start.wait().await;
+                // They close one after another while the others go on.
+                exchange(&session, number as u8, number / 4).await;
+                session.close(number as u32, "done");
+                session.closed().await
+            })
+        })
+        .collect();
+    for (number, task) in tasks.into_iter().enumerate() {
+        let end = tokio::time::timeout(Duration::from_secs(120), task).await.expect("the test hangs").unwrap();
+        assert_eq!(end, SessionEnd::ClosedLocally { code: number as u32, reason: "done".into() });
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_nobody_reads_does_not_hold_up_the_others() {
+    let app = ServerApp::new().route("/echo", echo).route("/deaf", |session: Session| async move {
+        session.closed().await;
+        Ok::<(), transom::SessionError>(())
+    });
+    let running = Running::start(app);
+    let client = running.client();
+    let deaf = running.session("/deaf").await;
+    let other = within(client.connect_over(&deaf, &running.url("/echo"))).await.unwrap();
+    for _ in 0..4 {
+        let mut stream = within(deaf.open_uni()).await.unwrap();
+        let filled = tokio::time::timeout(Duration::from_millis(300), stream.write_all(&[0; 300_000])).await;
+        assert!(filled.is_err(), "more than a stream's window without a reader");
+        std::mem::forget(stream);
+    }
+    within(exchange(&other, 1, 20)).await;
+}
+
+#[tokio::test]
+async fn the_connection_goes_with_its_last_session() {
+    let running = Running::start(ServerApp::new().route("/echo", echo));
+    let client = running.client();
+    let mut sessions = pool(&running, &client, 3).await;
+    let last = sessions.pop().unwrap();
+    for session in sessions {
+        within(session.shutdown(0, "")).await;
+        within(exchange(&last, 2, 1)).await;
+    }
+    within(last.shutdown(0, "")).await;
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    while running.server.handle().stats().connections_open > 0 {
+        assert!(tokio::time::Instant::now() < deadline, "the server still has the connection");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_surplus_session_waits_for_room_or_is_refused() {
+    let mut config = Config::default();
+    config.max_sessions = 2;
+    let running = Running::start(ServerApp::new().config(config.clone()).route("/echo", echo));
+    // The client knows of two, and waits; one that does not is refused by the server.
+    let patient = running.client().config(config);
+    let sessions = pool(&running, &patient, 2).await;
+    let url = running.url("/echo");
+    let hasty = patient.clone().timeout(Duration::from_millis(200));
+    assert!(matches!(within(hasty.connect_over(&sessions[0], &url)).await, Err(ClientError::TimedOut)));
+    let eager = running.client();
+    let others = pool(&running, &eager, 2).await;
+    let refused = within(eager.connect_over(&others[0], &url)).await;
+    assert!(matches!(refused, Err(ClientError::Session(SessionEnd::Aborted { .. }))));
+    let waiting = patient.connect_over(&sessions[0], &url);
+    let (third, ()) = tokio::join!(within(waiting), async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        sessions[1].close(0, "");
+    });
+    within(exchange(&third.unwrap(), 3, 1)).await;
+}
+
+#[tokio::test]
+async fn a_request_that_nobody_waits_for_is_taken_back() {
+    let mut config = Config::default();
+    config.max_sessions = 2;
+    let app = ServerApp::new().config(config.clone()).route("/echo", echo);
+    let running = Running::start(app);
+    let client = running.client().config(config);
+    let first = within(client.connect(&running.url("/echo"))).await.unwrap();
+    for _ in 0..5 {
+        let url = running.url("/echo");
+        let request = client.connect_over(&first, &url);
+        let _ = tokio::time::timeout(Duration::from_micros(1), request).await;
+    }
+    let second = within(client.connect_over(&first, &running.url("/echo"))).await.unwrap();
+    within(exchange(&second, 4, 1)).await;
+}
