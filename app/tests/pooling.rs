@@ -80,7 +80,7 @@ async fn a_session_that_nobody_reads_does_not_hold_up_the_others() {
     let other = within(client.connect_over(&deaf, &running.url("/echo"))).await.unwrap();
     for _ in 0..4 {
         let mut stream = within(deaf.open_uni()).await.unwrap();
-        let filled = tokio::time::timeout(Duration::from_millis(300), stream.write_all(&[0; 300_000])).await;
+        let filled = tokio::time::timeout(Duration::from_millis(300), stream.write_all(&vec![0; 300_000])).await;
         assert!(filled.is_err(), "more than a stream's window without a reader");
         std::mem::forget(stream);
     }

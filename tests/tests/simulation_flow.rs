@@ -115,7 +115,7 @@ fn a_session_alone_gets_more_than_the_least() {
     let stream = open(&mut pair.client, session, UNI).expect("room");
     let (mut sent, mut reader, mut most) = (0, None, 0);
     for _ in 0..200 {
-        let written = pair.client.write(stream, &[0; 300_000]).expect("open");
+        let written = pair.client.write(stream, &vec![0; 300_000]).expect("open");
         most = most.max(written);
         sent += written;
         pair.run_for(Duration::from_millis(50));
@@ -134,11 +134,11 @@ fn a_session_that_is_not_read_does_not_hold_up_another() {
     let (stuck, free) = (pair.session("/stuck"), pair.session("/free"));
     for _ in 0..30 {
         let Ok(stream) = open(&mut pair.client, stuck, UNI) else { break };
-        let _ = pair.client.write(stream, &[0; 100_000]);
+        let _ = pair.client.write(stream, &vec![0; 100_000]);
         pair.run_for(Duration::from_millis(50));
     }
     for _ in 0..40 {
-        let stream = pair.client.send(free, UNI, &[7; 20_000]);
+        let stream = pair.client.send(free, UNI, &vec![7; 20_000]);
         pair.run_for(Duration::from_millis(100));
         assert_eq!(pair.server.accept(free, UNI), Some(stream));
         assert_eq!(pair.server.read(stream), Ok((vec![7; 20_000], true)));
@@ -188,7 +188,7 @@ fn closing_one_of_64_sessions_costs_the_others_nothing() {
                 exchange.step(&mut pair, *session);
             }
         }
-        let by = if open_sessions.len() % 2 == 0 { &mut pair.client } else { &mut pair.server };
+        let by = if open_sessions.len().is_multiple_of(2) { &mut pair.client } else { &mut pair.server };
         by.connection().session(victim).expect("open until now").close(7, "one of many");
         streams.remove(&victim);
     }
