@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use transom_core::{ConnectionStats, Direction, Request, Response, SendDatagramError, SessionEnd, SessionId, StreamId};
+use transom_core::{
+    ConnectionStats, Direction, ExportError, Request, Response, SendDatagramError, SessionEnd, SessionId, StreamId,
+};
 
 use crate::client::ClientConnection;
 use crate::driver::{Done, Kind, Place, SessionCell, Shared, Shutdown, StreamRef};
@@ -209,6 +211,19 @@ impl Session {
     /// The most payload bytes that fit a datagram now; it changes with the path, and is 0 once the session is over.
     pub fn max_datagram_size(&self) -> usize {
         self.cell().look(|mut session| session.max_datagram_size()).unwrap_or(0)
+    }
+
+    /// Fills `output` with keying material that both ends of this session, and nobody else, derive from the same label
+    /// and context (draft-ietf-webtrans-http3-16, section 4.8).
+    ///
+    /// Both are the application's own, at most 255 bytes each; an empty context is the same as none.
+    ///
+    /// # Errors
+    ///
+    /// [`ExportError::NotEstablished`] once the session is over; everything else is a mistake of the caller.
+    pub fn export_keying_material(&self, label: &[u8], context: &[u8], output: &mut [u8]) -> Result<(), ExportError> {
+        let export = |session: transom_core::Session<'_>| session.export_keying_material(label, context, output);
+        self.cell().look(export).unwrap_or(Err(ExportError::NotEstablished))
     }
 
     /// Closes the session with an application's code and explanation, which the peer gets to see.

@@ -240,6 +240,24 @@ pub enum SendDatagramError {
     Closed,
 }
 
+/// Why no keying material was exported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// The session is not open: not yet established, or over.
+    #[error("the session is not open")]
+    NotEstablished,
+    /// The label has more than 255 bytes.
+    #[error("the exporter label is longer than 255 bytes")]
+    LabelTooLong,
+    /// The context has more than 255 bytes.
+    #[error("the exporter context is longer than 255 bytes")]
+    ContextTooLong,
+    /// More was asked for than the connection's hash can give: 255 times its size, 8,160 bytes with SHA-256.
+    #[error("more keying material was asked for than the connection's hash can give")]
+    OutputTooLong,
+}
+
 /// The identifier names nothing that is there (any more).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("no such session, or it is over")]

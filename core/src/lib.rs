@@ -51,8 +51,8 @@ pub use config::Config;
 pub use connection::{Connection, ConnectionStats, RecvStream, SendStream, Session};
 pub use endpoint::{Endpoint, EndpointStats};
 pub use error::{
-    ConfigError, ConnectError, ConnectionError, ErrorCode, OpenError, ReadError, SendDatagramError, SessionEnd,
-    UnknownSession, WriteError,
+    ConfigError, ConnectError, ConnectionError, ErrorCode, ExportError, OpenError, ReadError, SendDatagramError,
+    SessionEnd, UnknownSession, WriteError,
 };
 pub use event::Event;
 pub use id::{ConnectionId, Direction, Role, SessionId, StreamId};

@@ -5,6 +5,7 @@
 
 mod actions;
 pub(crate) mod congestion;
+mod exporter;
 mod flow;
 mod glitches;
 mod handles;

@@ -253,6 +253,11 @@ impl Quic {
         }
     }
 
+    /// Returns whether TLS gave that much.
+    pub(crate) fn export_keying_material(&self, label: &[u8], context: &[u8], output: &mut [u8]) -> bool {
+        self.inner.crypto_session().export_keying_material(output, label, context).is_ok()
+    }
+
     pub(crate) fn recv_datagram(&mut self) -> Option<Bytes> {
         self.inner.datagrams().recv()
     }

@@ -7,6 +7,7 @@
 pub mod app_error;
 pub mod capsule;
 pub mod datagram;
+pub mod exporter;
 pub mod frame;
 pub mod qpack;
 pub mod settings;

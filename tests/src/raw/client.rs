@@ -191,6 +191,15 @@ impl Client {
         self.flush()
     }
 
+    /// Asks TLS itself for keying material.
+    ///
+    /// # Errors
+    /// TLS refuses.
+    pub fn export_keying_material(&self, label: &[u8], context: &[u8], output: &mut [u8]) -> Result<(), Failure> {
+        let exported = self.connection.crypto_session().export_keying_material(output, label, context);
+        exported.map_err(|error| Failure::unexpected(format!("exporter: {error:?}")))
+    }
+
     /// Drops what was seen on a stream, for those who open very many.
     pub fn forget(&mut self, id: u64) {
         self.seen.streams.remove(&id);
