@@ -60,8 +60,9 @@ pub use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 pub use transom_core::middleware::{AllowOrigins, Decision, Middleware, OriginError, Rejection};
 pub use transom_core::router::Params;
 pub use transom_core::{
-    Config, ConfigError, ConnectError, ConnectionError, ConnectionStats, Dialect, EndpointStats, ErrorCode,
-    ExportError, Request, Response, SendDatagramError, SessionEnd, SessionId, StreamId, rt,
+    Config, ConfigError, ConnectError, ConnectionError, ConnectionStats, DatagramStats, Dialect, EndpointStats,
+    ErrorCode, ExportError, RecvStreamStats, Request, Response, SendDatagramError, SendStreamStats, SessionEnd,
+    SessionId, SessionStats, StreamId, rt,
 };
 #[cfg(feature = "tokio")]
 pub use transom_tokio::Tokio;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::HeaderMap;
 use transom_core::{
-    ConnectionStats, Direction, ExportError, Request, Response, SendDatagramError, SessionEnd, SessionId, StreamId,
+    ConnectionStats, Direction, ExportError, Request, Response, SendDatagramError, SessionEnd, SessionId, SessionStats,
+    StreamId,
 };
 
 use crate::client::ClientConnection;
@@ -293,8 +294,15 @@ impl Session {
         }
     }
 
-    /// Counters and estimates of the connection under the session; all zero once that is gone.
-    pub fn stats(&self) -> ConnectionStats {
+    /// Figures of the session up to now; `None` once it is over.
+    ///
+    /// The [module of the figures](transom_core::stats) says how they relate to those of the W3C API.
+    pub fn stats(&self) -> Option<SessionStats> {
+        self.cell().look(|session| session.stats())
+    }
+
+    /// Figures of the connection under the session; all zero once that is gone.
+    pub fn connection_stats(&self) -> ConnectionStats {
         self.cell().look_at_connection(|connection| connection.stats()).unwrap_or_default()
     }
 

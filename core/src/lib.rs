@@ -45,10 +45,11 @@ mod request;
 pub mod router;
 pub mod rt;
 mod session;
+pub mod stats;
 pub mod wire;
 
 pub use config::Config;
-pub use connection::{Connection, ConnectionStats, RecvStream, SendStream, Session};
+pub use connection::{Connection, RecvStream, SendStream, Session};
 pub use endpoint::{Endpoint, EndpointStats};
 pub use error::{
     ConfigError, ConnectError, ConnectionError, ErrorCode, ExportError, OpenError, ReadError, SendDatagramError,
@@ -58,3 +59,4 @@ pub use event::Event;
 pub use id::{ConnectionId, Direction, Role, SessionId, StreamId};
 pub use io::{Ecn, Receive, Transmit};
 pub use request::{Dialect, Request, Response};
+pub use stats::{ConnectionStats, DatagramStats, RecvStreamStats, SendStreamStats, SessionStats};

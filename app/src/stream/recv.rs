@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use transom_core::{Connection, StreamId};
+use transom_core::{Connection, RecvStreamStats, StreamId};
 
 use crate::driver::{Slot, StreamRef};
 use crate::error::{ReadError, ReadExactError, ReadToEndError};
@@ -18,6 +18,8 @@ use crate::error::{ReadError, ReadExactError, ReadToEndError};
 pub struct RecvStream {
     stream: StreamRef,
     reading: Reading,
+    /// Counted here as well as in the core, which forgets streams that are over.
+    bytes_read: u64,
     /// Whether our waker may stand in the stream's slot.
     registered: bool,
 }
@@ -35,7 +37,7 @@ enum Reading {
 
 impl RecvStream {
     pub(crate) fn new(stream: StreamRef) -> Self {
-        Self { stream, reading: Reading::Open, registered: false }
+        Self { stream, reading: Reading::Open, bytes_read: 0, registered: false }
     }
 
     /// The stream's name within its connection.
@@ -149,6 +151,11 @@ impl RecvStream {
         }
     }
 
+    /// Figures of this half up to now, also when it is over.
+    pub fn stats(&self) -> RecvStreamStats {
+        RecvStreamStats::new(self.bytes_read)
+    }
+
     /// Reads at most `max` bytes if there are any; `None` at the end, pending while there is nothing.
     pub(crate) fn poll_read_bytes(
         &mut self,
@@ -169,6 +176,7 @@ impl RecvStream {
         };
         let result = ready!(self.stream.poll(context, Slot::Read, &mut self.registered, attempt));
         if let Some(Ok(Some(bytes))) = result {
+            self.bytes_read += bytes.len() as u64;
             return Poll::Ready(Ok(Some(bytes)));
         }
         self.reading = if let Some(Ok(None)) = result { Reading::Finished } else { Reading::Closed };

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use transom_core::{Connection, StreamId};
+use transom_core::{Connection, SendStreamStats, StreamId};
 
 use crate::driver::{Delivery, Slot, StreamRef};
 use crate::error::WriteError;
@@ -19,6 +19,8 @@ use crate::error::WriteError;
 pub struct SendStream {
     stream: StreamRef,
     writing: Writing,
+    /// Counted here as well as in the core, which forgets streams that are over.
+    bytes_written: u64,
     /// Whether our waker may stand in one of the stream's slots.
     registered: bool,
 }
@@ -38,7 +40,7 @@ enum Writing {
 
 impl SendStream {
     pub(crate) fn new(stream: StreamRef) -> Self {
-        Self { stream, writing: Writing::Open, registered: false }
+        Self { stream, writing: Writing::Open, bytes_written: 0, registered: false }
     }
 
     /// The stream's name within its connection.
@@ -196,6 +198,11 @@ impl SendStream {
         }
     }
 
+    /// Figures of this half up to now, also when it is over.
+    pub fn stats(&self) -> SendStreamStats {
+        SendStreamStats::new(self.bytes_written)
+    }
+
     /// Writes some of `data` if there is room.
     pub(crate) fn poll_write(&mut self, context: &Context<'_>, data: &[u8]) -> Poll<Result<usize, WriteError>> {
         if data.is_empty() {
@@ -224,6 +231,7 @@ impl SendStream {
         };
         let result = ready!(self.stream.poll(context, Slot::Write, &mut self.registered, attempt));
         if let Some(Ok(count)) = result {
+            self.bytes_written += count as u64;
             return Poll::Ready(Ok(count));
         }
         Poll::Ready(Err(self.fail(result.and_then(Result::err))))

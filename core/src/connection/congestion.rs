@@ -1,13 +1,15 @@
-//! A congestion controller that lets go when the connection closes.
+//! A congestion controller that lets go when the connection closes, and tells what it sees.
 //!
 //! quinn-proto holds a CONNECTION_CLOSE back while other data waits for the congestion window or the pacer, and processes
 //! no acknowledgements any more once the connection is closed: with a download under way the close, and its code, would
 //! never leave.
+//!
+//! It also sees what quinn-proto does not publish: how much round trips vary, and whether a lack of data held us back.
 
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use quinn_proto::RttEstimator;
 use quinn_proto::congestion::{Controller, ControllerFactory, ControllerMetrics, CubicConfig};
@@ -20,6 +22,21 @@ pub(crate) struct ClosableCubic;
 struct Closable {
     inner: Box<dyn Controller>,
     closing: Arc<AtomicBool>,
+    observed: Observed,
+    /// When the newest packet of this batch of acknowledgements was sent, and of all before.
+    batch: Option<Instant>,
+    newest: Option<Instant>,
+    smoothed_rtt: Duration,
+}
+
+/// What a controller has seen.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Observed {
+    /// Mean deviation of the round-trip time (RFC 9002, section 5.3, without the peer's delays); `None` before the first
+    /// acknowledgement.
+    pub(super) rtt_variation: Option<Duration>,
+    /// Whether there was more to send than the network took.
+    pub(super) at_send_capacity: bool,
 }
 
 /// Turns congestion control off, so that the close of a connection can leave.
@@ -29,10 +46,41 @@ pub(super) fn let_go(controller: &dyn Controller) {
     }
 }
 
+/// Asks a controller what it has seen.
+pub(super) fn observe(controller: &dyn Controller) -> Observed {
+    let closable = controller.clone_box().into_any().downcast::<Closable>();
+    closable.map_or_else(|_| Observed::default(), |closable| closable.observed)
+}
+
+impl Closable {
+    /// A batch of acknowledgements is complete.
+    fn sample(&mut self, now: Instant) {
+        let Some(sent) = self.batch.take() else { return };
+        // Only the newest packet so far says how long a round trip takes now.
+        if self.newest.is_some_and(|newest| newest >= sent) {
+            return;
+        }
+        self.newest = Some(sent);
+        let rtt = now.saturating_duration_since(sent);
+        let variation = match self.observed.rtt_variation {
+            None => rtt / 2,
+            Some(variation) => (3 * variation + self.smoothed_rtt.abs_diff(rtt)) / 4,
+        };
+        self.observed.rtt_variation = Some(variation);
+    }
+}
+
 impl ControllerFactory for ClosableCubic {
     fn build(self: Arc<Self>, now: Instant, current_mtu: u16) -> Box<dyn Controller> {
         let inner = Arc::new(CubicConfig::default()).build(now, current_mtu);
-        Box::new(Closable { inner, closing: Arc::default() })
+        Box::new(Closable {
+            inner,
+            closing: Arc::default(),
+            observed: Observed::default(),
+            batch: None,
+            newest: None,
+            smoothed_rtt: Duration::ZERO,
+        })
     }
 }
 
@@ -42,10 +90,14 @@ impl Controller for Closable {
     }
 
     fn on_ack(&mut self, now: Instant, sent: Instant, bytes: u64, app_limited: bool, rtt: &RttEstimator) {
+        self.batch = self.batch.max(Some(sent));
+        self.smoothed_rtt = rtt.get();
+        self.observed.at_send_capacity = !app_limited;
         self.inner.on_ack(now, sent, bytes, app_limited, rtt);
     }
 
     fn on_end_acks(&mut self, now: Instant, in_flight: u64, app_limited: bool, largest_packet_num_acked: Option<u64>) {
+        self.sample(now);
         self.inner.on_end_acks(now, in_flight, app_limited, largest_packet_num_acked);
     }
 
@@ -66,7 +118,7 @@ impl Controller for Closable {
     }
 
     fn clone_box(&self) -> Box<dyn Controller> {
-        Box::new(Self { inner: self.inner.clone_box(), closing: Arc::clone(&self.closing) })
+        Box::new(Self { inner: self.inner.clone_box(), closing: Arc::clone(&self.closing), ..*self })
     }
 
     fn initial_window(&self) -> u64 {

@@ -76,6 +76,7 @@ impl Session<'_> {
                 flow.opened(direction);
                 counted = true;
             }
+            session.stats.opened(direction);
         }
         let entry = WebTransportStream::outgoing(self.id, receives, counted, preamble.freeze());
         connection.streams.insert(stream, Entry::WebTransport(entry));
@@ -185,6 +186,7 @@ impl Session<'_> {
         match self.connection.quic.send_datagram(datagram::encode(self.id.0, payload), drop_oldest) {
             SendDatagram::Sent => {
                 self.connection.counters.datagrams_sent += 1;
+                self.connection.count_datagrams(self.id, |stats| stats.sent += 1);
                 Ok(())
             }
             SendDatagram::Blocked => Err(SendDatagramError::Blocked),
@@ -343,6 +345,7 @@ impl SendStream<'_> {
         match write {
             Write::Taken(taken) => {
                 self.connection.sent(self.id, taken);
+                self.connection.count_written(self.id, taken);
                 Ok(taken)
             }
             Write::Blocked => self.blocked(),
@@ -376,7 +379,10 @@ impl RecvStream<'_> {
             return Ok(Some(Bytes::new()));
         }
         let result = match self.connection.quic.read(self.id, max) {
-            Read::Bytes(bytes) if self.connection.consumed(self.id, bytes.len()) => return Ok(Some(bytes)),
+            Read::Bytes(bytes) if self.connection.consumed(self.id, bytes.len()) => {
+                self.connection.count_read(self.id, bytes.len());
+                return Ok(Some(bytes));
+            }
             Read::Bytes(_) => return Err(ReadError::Closed),
             Read::Blocked => return Err(ReadError::Blocked),
             Read::End => Ok(None),

@@ -5,6 +5,7 @@
 
 mod actions;
 pub(crate) mod congestion;
+mod datagrams;
 mod exporter;
 mod flow;
 mod glitches;
@@ -13,6 +14,7 @@ mod hints;
 mod pump;
 pub(crate) mod quic;
 mod sessions;
+mod stats;
 mod streams;
 
 use std::collections::BTreeSet;
@@ -29,8 +31,8 @@ use crate::session::early::Early;
 use crate::session::registry::Registry;
 use crate::session::transition::Input;
 use crate::{
-    Config, ConnectionError, Dialect, ErrorCode, Event, OpenError, Request, Response, Role, SessionId, StreamId,
-    UnknownSession,
+    Config, ConnectionError, DatagramStats, Dialect, ErrorCode, Event, OpenError, Request, Response, Role, SessionId,
+    StreamId, UnknownSession,
 };
 use glitches::GlitchBudget;
 use hints::Hints;
@@ -71,6 +73,7 @@ pub struct Connection {
     /// CONNECTION_CLOSE to send when time is known.
     to_close: Option<(ErrorCode, String)>,
     pub(crate) counters: Counters,
+    datagram_stats: DatagramStats,
 }
 
 /// Deadlines of a connection beside QUIC's own.
@@ -108,32 +111,6 @@ pub(crate) struct Counters {
     pub(crate) lost: u64,
 }
 
-/// Figures of one connection, from the QUIC layer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ConnectionStats {
-    /// Smoothed round-trip time.
-    pub rtt: Duration,
-    /// Smallest round-trip time seen.
-    pub min_rtt: Duration,
-    /// Largest UDP payload the path is known to carry, bytes.
-    pub mtu: u16,
-    /// Congestion window, bytes.
-    pub congestion_window: u64,
-    /// QUIC packets sent.
-    pub packets_sent: u64,
-    /// QUIC packets declared lost.
-    pub packets_lost: u64,
-    /// UDP datagrams sent.
-    pub udp_datagrams_sent: u64,
-    /// Bytes sent in UDP datagrams.
-    pub udp_bytes_sent: u64,
-    /// UDP datagrams received.
-    pub udp_datagrams_received: u64,
-    /// Bytes received in UDP datagrams.
-    pub udp_bytes_received: u64,
-}
-
 impl Connection {
     pub(crate) fn new(quic: Quic, config: Arc<Config>, now: Instant) -> Self {
         let transport = dialect::Transport { reset_stream_at: quic::RESET_STREAM_AT };
@@ -161,6 +138,7 @@ impl Connection {
             to_read: Vec::new(),
             to_close: None,
             counters: Counters::default(),
+            datagram_stats: DatagramStats::default(),
             config,
         }
     }
@@ -185,11 +163,6 @@ impl Connection {
     /// Why the connection is over, once it is.
     pub fn error(&self) -> Option<&ConnectionError> {
         self.error.as_ref()
-    }
-
-    /// Figures from the QUIC layer.
-    pub fn stats(&self) -> ConnectionStats {
-        self.quic.stats()
     }
 
     /// The request of a session that waits for an answer or is open.

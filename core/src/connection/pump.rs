@@ -301,13 +301,9 @@ impl Connection {
     }
 
     fn deliver_datagram(&mut self, id: SessionId, payload: Bytes) {
-        if let Some(session) = self.sessions.get_mut(id) {
+        if let Some(session) = self.sessions.get(id) {
             if session.is_open() {
-                let dropped =
-                    session.datagrams.push(payload, self.config.datagram_queue, self.config.datagram_queue_bytes);
-                self.counters.datagrams_received += 1;
-                self.counters.datagrams_dropped += dropped;
-                self.hints.push(Event::DatagramReceived { session: id });
+                self.queue_datagram(id, payload);
             } else if session.is_live() {
                 self.hold_datagram(id, payload);
             }

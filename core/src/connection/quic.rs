@@ -1,13 +1,13 @@
 //! One QUIC connection: the only place, beside the endpoint, that knows `quinn_proto`.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use quinn_proto::{self as quinn, Dir, VarInt};
 
-use super::{ConnectionStats, congestion};
-use crate::{ConnectionError, Direction, Ecn, ErrorCode, Role, StreamId, Transmit};
+use super::congestion;
+use crate::{ConnectionError, ConnectionStats, Direction, Ecn, ErrorCode, Role, StreamId, Transmit};
 
 /// Whether this QUIC layer can send and receive RESET_STREAM_AT (draft-ietf-quic-reliable-stream-reset).
 ///
@@ -114,17 +114,25 @@ impl Quic {
 
     pub(crate) fn stats(&self) -> ConnectionStats {
         let stats = self.inner.stats();
+        let observed = congestion::observe(self.inner.congestion_state());
+        let rtt = stats.path.rtt;
         ConnectionStats {
-            rtt: stats.path.rtt,
+            rtt,
+            rtt_variation: observed.rtt_variation.unwrap_or_default(),
             min_rtt: self.inner.min_rtt(),
             mtu: stats.path.current_mtu,
             congestion_window: stats.path.cwnd,
+            congestion_events: stats.path.congestion_events,
+            estimated_send_rate: observed.rtt_variation.and_then(|_| bits_per_second(stats.path.cwnd, rtt)),
+            at_send_capacity: observed.at_send_capacity,
             packets_sent: stats.path.sent_packets,
             packets_lost: stats.path.lost_packets,
+            bytes_lost: stats.path.lost_bytes,
             udp_datagrams_sent: stats.udp_tx.datagrams,
             udp_bytes_sent: stats.udp_tx.bytes,
             udp_datagrams_received: stats.udp_rx.datagrams,
             udp_bytes_received: stats.udp_rx.bytes,
+            ..ConnectionStats::default()
         }
     }
 
@@ -305,6 +313,12 @@ pub(crate) fn connection_error(error: quinn::ConnectionError) -> ConnectionError
             ConnectionError::Transport { code: 0x1, reason: "no connection ids left".into() }
         }
     }
+}
+
+/// What a window lets through; `None` for a round trip that took no time.
+fn bits_per_second(window: u64, rtt: Duration) -> Option<u64> {
+    let bits = u128::from(window) * 8 * Duration::from_secs(1).as_nanos();
+    u64::try_from(bits.checked_div(rtt.as_nanos())?).ok()
 }
 
 /// Text of the peer's choosing, made harmless in length and form before it reaches a log.

@@ -107,13 +107,7 @@ impl Connection {
             return self.overused(id);
         }
         for payload in datagrams {
-            if let Some(session) = self.sessions.get_mut(id) {
-                let dropped =
-                    session.datagrams.push(payload, self.config.datagram_queue, self.config.datagram_queue_bytes);
-                self.counters.datagrams_received += 1;
-                self.counters.datagrams_dropped += dropped;
-                self.hints.push(Event::DatagramReceived { session: id });
-            }
+            self.queue_datagram(id, payload);
         }
     }
 

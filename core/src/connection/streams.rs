@@ -52,6 +52,8 @@ pub(crate) struct WebTransportStream {
     pub(crate) counted: bool,
     /// Its session does not exist yet; nobody may see it.
     pub(crate) held: bool,
+    pub(crate) bytes_written: u64,
+    pub(crate) bytes_read: u64,
 }
 
 /// The half we send on.
@@ -84,6 +86,8 @@ impl WebTransportStream {
             write_blocked: false,
             counted: false,
             held,
+            bytes_written: 0,
+            bytes_read: 0,
         }
     }
 
@@ -98,6 +102,8 @@ impl WebTransportStream {
             write_blocked: false,
             counted,
             held: false,
+            bytes_written: 0,
+            bytes_read: 0,
         }
     }
 

@@ -12,7 +12,7 @@ use std::collections::{BTreeSet, VecDeque};
 use bytes::Bytes;
 
 use crate::wire::capsule::{Capsule, CapsuleDecoder};
-use crate::{Direction, ErrorCode, Request, Response, SessionId, StreamId};
+use crate::{Direction, ErrorCode, Request, Response, SessionId, SessionStats, StreamId};
 use datagrams::DatagramQueue;
 use flow::{Flow, FlowViolation, Released};
 use transition::{Effect, Input, State, step};
@@ -33,6 +33,7 @@ pub(crate) struct SessionState {
     pub(crate) unacknowledged: usize,
     /// Session flow control; `None` when it was not negotiated.
     pub(crate) flow: Option<Flow>,
+    pub(crate) stats: SessionStats,
     incoming_bidi: VecDeque<StreamId>,
     incoming_uni: VecDeque<StreamId>,
     capsules: CapsuleDecoder,
@@ -63,6 +64,7 @@ impl SessionState {
             was_open: false,
             unacknowledged: 0,
             flow,
+            stats: SessionStats::default(),
             incoming_bidi: VecDeque::new(),
             incoming_uni: VecDeque::new(),
             capsules: CapsuleDecoder::default(),
@@ -99,6 +101,7 @@ impl SessionState {
             flow.stream_received(stream.direction())?;
         }
         self.streams.insert(stream);
+        self.stats.opened_by_peer(stream.direction());
         self.incoming(stream.direction()).push_back(stream);
         Ok(())
     }

@@ -1,0 +1,63 @@
+//! Counting, and telling what was counted.
+
+use super::Connection;
+use super::handles::{RecvStream, SendStream, Session};
+use crate::{ConnectionStats, DatagramStats, RecvStreamStats, SendStreamStats, SessionId, SessionStats, StreamId};
+
+impl Connection {
+    /// Figures of the connection up to now.
+    ///
+    /// The [module of the figures](crate::stats) says how they relate to those of the W3C API.
+    pub fn stats(&self) -> ConnectionStats {
+        ConnectionStats { datagrams: self.datagram_stats, ..self.quic.stats() }
+    }
+
+    /// Counts something about datagrams for the session, if it is there, and for the connection.
+    pub(super) fn count_datagrams(&mut self, session: SessionId, count: impl Fn(&mut DatagramStats)) {
+        count(&mut self.datagram_stats);
+        if let Some(session) = self.sessions.get_mut(session) {
+            count(&mut session.stats.datagrams);
+        }
+    }
+
+    /// Counts bytes that a stream took from the application.
+    pub(super) fn count_written(&mut self, stream: StreamId, bytes: usize) {
+        let Some(entry) = self.streams.webtransport(stream) else { return };
+        entry.bytes_written += bytes as u64;
+        if let Some(session) = self.sessions.get_mut(entry.session) {
+            session.stats.bytes_written += bytes as u64;
+        }
+    }
+
+    /// Counts bytes that a stream gave to the application.
+    pub(super) fn count_read(&mut self, stream: StreamId, bytes: usize) {
+        let Some(entry) = self.streams.webtransport(stream) else { return };
+        entry.bytes_read += bytes as u64;
+        if let Some(session) = self.sessions.get_mut(entry.session) {
+            session.stats.bytes_read += bytes as u64;
+        }
+    }
+}
+
+impl Session<'_> {
+    /// Figures of the session up to now; all zero if the session ended through this proxy.
+    pub fn stats(&self) -> SessionStats {
+        self.connection.sessions.get(self.id).map(|session| session.stats).unwrap_or_default()
+    }
+}
+
+impl SendStream<'_> {
+    /// Figures of this half up to now; `None` once the stream is forgotten.
+    pub fn stats(&mut self) -> Option<SendStreamStats> {
+        let entry = self.connection.streams.webtransport(self.id).filter(|entry| !entry.held)?;
+        Some(SendStreamStats::new(entry.bytes_written))
+    }
+}
+
+impl RecvStream<'_> {
+    /// Figures of this half up to now; `None` once the stream is forgotten.
+    pub fn stats(&mut self) -> Option<RecvStreamStats> {
+        let entry = self.connection.streams.webtransport(self.id).filter(|entry| !entry.held)?;
+        Some(RecvStreamStats::new(entry.bytes_read))
+    }
+}
