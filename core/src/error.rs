@@ -163,6 +163,9 @@ pub enum SessionEnd {
         /// The code of the reset.
         code: ErrorCode,
     },
+    /// The server is going away or turned the request down unread.
+    #[error("the server did not process the request: it is safe to ask again on a new connection")]
+    NotProcessed,
     /// The peer broke a rule of the session and we reset it.
     #[error("the peer broke the session's rules, the session was reset with {code}")]
     PeerMisbehaved {

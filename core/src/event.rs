@@ -82,6 +82,11 @@ pub enum Event {
     },
     /// Datagrams can be sent again after [`SendDatagramError::Blocked`](crate::SendDatagramError::Blocked).
     DatagramsUnblocked,
+    /// The server takes no more requests on this connection (client only): ask for further sessions on a new one.
+    ///
+    /// Its open sessions go on, and were told [`SessionDraining`](Self::SessionDraining); requests that it did not look
+    /// at have ended with [`SessionEnd::NotProcessed`].
+    GoingAway,
     /// The connection is over; every session on it has been told before.
     ConnectionLost {
         /// Why.

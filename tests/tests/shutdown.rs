@@ -28,6 +28,12 @@ fn wait_for_drain(peer: &mut Peer, session: u64) {
     .unwrap();
 }
 
+/// What the server's control stream has carried.
+fn server_control(peer: &Peer) -> Vec<u8> {
+    let mut streams = peer.client.seen().opened_by_server();
+    streams.find(|(_, stream)| stream.data.starts_with(&[0])).unwrap().1.data.clone()
+}
+
 fn assert_clean(stopped: &Stopped) {
     assert!(stopped.status.success(), "{stopped:?}");
     assert!(!stopped.complaints.contains("panicked"), "{stopped:?}");
@@ -60,6 +66,21 @@ fn a_client_that_leaves_when_told_ends_the_wait() {
     peer.until("the end of the session", |seen| (seen.stream(session).fin || seen.close.is_some()).then_some(()))
         .unwrap();
     assert!(peer.client.seen().stream(session).fin, "{:?}", peer.client.seen().close);
+    let close = peer.until("CONNECTION_CLOSE", |seen| seen.close.clone()).unwrap();
+    assert!(matches!(close, Close::Application { code: code::H3_NO_ERROR, .. }), "{close}");
+    let goaway = wire::frame(wire::GOAWAY, &wire::varint(4));
+    assert!(server_control(&peer).ends_with(&goaway), "the next request would have been on stream 4");
+    assert_clean(&stopping.join().unwrap());
+}
+
+#[test]
+fn goaway_does_not_come_while_a_session_is_open() {
+    let (mut peer, session, stopping) = leaving("/echo");
+    wait_for_drain(&mut peer, session);
+    let settings = server_control(&peer);
+    peer.echo_bidi(session, b"a new stream").unwrap();
+    assert_eq!(server_control(&peer), settings);
+    drop(peer);
     assert_clean(&stopping.join().unwrap());
 }
 

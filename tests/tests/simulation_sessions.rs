@@ -312,25 +312,15 @@ fn closing_the_connection_tells_both_sides() {
 
 #[test]
 fn draining_refuses_new_sessions_and_asks_the_old_ones() {
-    let mut pair = Pair::with(
-        Config::default(),
-        {
-            let mut config = Config::default();
-            config.max_sessions = 4;
-            config
-        },
-        LinkConfig::good(),
-        7,
-    );
-    pair.connect();
+    let mut pair = Pair::connected();
     let session = pair.session("/");
     let now = pair.now;
     pair.server.endpoint.drain(now);
     pair.run_until(|pair| pair.client.saw(&Event::SessionDraining { session }));
+    // Both in one packet, so that the request is there before the server has said that it goes.
     pair.client.connection().session(session).unwrap().close(0, "");
-    pair.run_for(Duration::from_millis(200));
     let refused = pair.client.connection().request_session(Request::new("localhost", "/late")).unwrap();
-    pair.run_for(Duration::from_millis(200));
+    pair.run_for(Duration::from_millis(100));
     let status = |event: &Event| match event {
         Event::SessionRefused { session, response } if *session == refused => Some(response.status()),
         _ => None,

@@ -91,6 +91,9 @@ impl ClientConnection {
                 let core = state.endpoint.connection(self.id)?;
                 let asked = match core.request_session((*request).clone()) {
                     Err(OpenError::Blocked) => return None,
+                    Err(OpenError::Closed) if core.is_going_away() => {
+                        return Some(Err(ClientError::Session(SessionEnd::NotProcessed)));
+                    }
                     Err(OpenError::Closed) => {
                         return Some(Err(core.error().map_or(ClientError::NotSupported, |error| error.clone().into())));
                     }

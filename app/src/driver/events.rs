@@ -214,6 +214,8 @@ fn take_hint(entry: &mut ConnectionEntry, hint: &Event, wakes: &mut Vec<Waker>) 
         }
         Event::DatagramReceived { session } => entry.wake_session(session, Kind::Datagram, wakes),
         Event::DatagramsUnblocked => entry.wake_sessions(Kind::DatagramRoom, wakes),
+        // A client may wait to ask for its session, in vain now.
+        Event::GoingAway => entry.setup.wake_all(wakes),
         Event::SessionDraining { session } => {
             if let Some(SessionEntry { cell, .. }) = entry.sessions.get(&session) {
                 cell.peer_drains();

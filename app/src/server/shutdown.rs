@@ -83,8 +83,8 @@ impl Server {
 impl ServerHandle {
     /// Begins a graceful shutdown; returns at once, see [`Server::wait`].
     ///
-    /// New sessions are refused with 503, and open ones are asked to wind down. When all are over and their handlers
-    /// have returned, or `grace` has passed, what is left is closed with code 0 and the reason "server shutting down",
+    /// New sessions are refused with 503, and open ones are asked to wind down; a connection without any gets GOAWAY.
+    /// When all are over and their handlers have returned, or `grace` has passed, what is left is closed with code 0 and the reason "server shutting down",
     /// and then the connections.
     pub fn shutdown(&self, grace: Duration) {
         tracing::info!(?grace, sessions = self.sessions(), "server shuts down");

@@ -80,8 +80,8 @@ impl Connection {
             }
             Action::Aborted { stream, code } => self.apply(SessionId(stream.0), Input::PeerReset { code }),
             Action::Unknown { stream } => self.unseen(None, stream),
-            // draft-16, section 4.7: the sessions that are there stay usable.
-            Action::GoAway => tracing::debug!(remote = %self.quic.remote_address(), "the peer sent GOAWAY"),
+            Action::Unprocessed { stream } => self.apply(SessionId(stream.0), Input::Unprocessed),
+            Action::GoAway { id } => self.peer_goes_away(id),
             Action::Close(violation) => self.violation(violation.code, violation.reason),
         }
     }

@@ -22,6 +22,7 @@ enum Kind {
     Datagram,
     Draining,
     DatagramsUnblocked,
+    GoingAway,
     BidiAvailable,
     UniAvailable,
 }
@@ -56,6 +57,7 @@ fn key(event: &Event) -> Option<(Kind, u64)> {
         Event::DatagramReceived { session } => (Kind::Datagram, session.0),
         Event::SessionDraining { session } => (Kind::Draining, session.0),
         Event::DatagramsUnblocked => (Kind::DatagramsUnblocked, 0),
+        Event::GoingAway => (Kind::GoingAway, 0),
         Event::StreamsAvailable { direction: Direction::Bidirectional } => (Kind::BidiAvailable, 0),
         Event::StreamsAvailable { direction: Direction::Unidirectional } => (Kind::UniAvailable, 0),
         Event::Connected

@@ -9,6 +9,7 @@ mod datagrams;
 mod exporter;
 mod flow;
 mod glitches;
+mod goaway;
 mod handles;
 mod hints;
 mod pump;
@@ -35,6 +36,7 @@ use crate::{
     StreamId, UnknownSession,
 };
 use glitches::GlitchBudget;
+use goaway::Leaving;
 use hints::Hints;
 use quic::Quic;
 use streams::StreamTable;
@@ -65,6 +67,7 @@ pub struct Connection {
     announced: bool,
     /// New sessions are refused with 503.
     draining: bool,
+    leaving: Leaving,
     error: Option<ConnectionError>,
     /// Sessions whose peers may be told that they can send more.
     owing: BTreeSet<SessionId>,
@@ -93,6 +96,8 @@ enum Timer {
     Linger(SessionId),
     /// Something held for a session must go.
     Early,
+    /// The next step of leaving is due.
+    Leave,
     /// A STOP_SENDING must be answered with a reset of the same code.
     StopAnswer(StreamId, ErrorCode),
 }
@@ -133,6 +138,7 @@ impl Connection {
             connected: false,
             announced: false,
             draining: false,
+            leaving: Leaving::No,
             error: None,
             owing: BTreeSet::new(),
             to_read: Vec::new(),
@@ -204,10 +210,10 @@ impl Connection {
     ///
     /// `Blocked` before [`Event::Connected`], while the server allows no further stream, and while a session is open or
     /// asked for that must not share its connection (draft-ietf-webtrans-http3-16, section 5.1). `Closed` when the
-    /// connection is over, when the server is going away or does not speak WebTransport, or on a server's own
-    /// connection.
+    /// connection is over or [draining](Self::drain), when the server [is going away](Self::is_going_away) or does not
+    /// speak WebTransport, or on a server's own connection.
     pub fn request_session(&mut self, request: Request) -> Result<SessionId, OpenError> {
-        if self.error.is_some() {
+        if self.error.is_some() || self.draining {
             return Err(OpenError::Closed);
         }
         self.h3.can_request()?;
@@ -265,6 +271,7 @@ impl Connection {
         }
         self.pump();
         self.grant_credit();
+        self.leave();
         if let Some((code, reason)) = self.to_close.take() {
             let error = self.error.clone().unwrap_or(ConnectionError::TimedOut);
             self.quic.close(self.now, code, &reason, error);
@@ -287,18 +294,6 @@ impl Connection {
         quic.into_iter().chain(self.timers.next()).min()
     }
 
-    /// Refuses new sessions and asks the open ones to wind down.
-    pub(crate) fn drain(&mut self) {
-        // Once is enough: a session accepted from now on is told when it is accepted.
-        if std::mem::replace(&mut self.draining, true) {
-            return;
-        }
-        for id in self.sessions.ids() {
-            self.apply(id, Input::Drain);
-        }
-        self.act();
-    }
-
     fn expire(&mut self, timer: Timer) {
         match timer {
             Timer::Handshake if self.connected => {}
@@ -312,6 +307,7 @@ impl Connection {
             Timer::Flush(session) => self.apply(session, Input::FlushTimeout),
             Timer::Linger(session) => self.apply(session, Input::LingerTimeout),
             Timer::Early => self.expire_early(),
+            Timer::Leave => self.leave_timeout(),
             Timer::StopAnswer(stream, code) => _ = self.quic.reset(stream, code),
         }
         self.act();

@@ -136,6 +136,11 @@ impl Quic {
         }
     }
 
+    /// Streams on which we have something to say, or have said something that has not been acknowledged.
+    pub(crate) fn unacknowledged_streams(&mut self) -> usize {
+        self.inner.streams().send_streams()
+    }
+
     /// Whether the stream has a half that we send on; quinn asserts it, we answer.
     fn sends(&self, stream: StreamId) -> bool {
         stream.direction() == Direction::Bidirectional || stream.initiator() == self.role()

@@ -78,6 +78,9 @@ impl Connection {
         }
         self.hints.push(Event::SessionEstablished { session: id });
         self.established(id);
+        if self.h3.peer_goes_away() {
+            self.apply(id, Input::PeerDrain);
+        }
     }
 
     fn established(&mut self, id: SessionId) {

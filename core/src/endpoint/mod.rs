@@ -258,7 +258,7 @@ impl Endpoint {
         self.table.get_mut(id)
     }
 
-    /// Refuses new connections and sessions, and asks the open sessions to wind down.
+    /// Refuses new connections and sessions, and [drains](Connection::drain) every connection there is.
     pub fn drain(&mut self, now: Instant) {
         self.advance(now);
         self.closing = true;

@@ -12,7 +12,9 @@ use crate::{ErrorCode, Role};
 #[derive(Debug, PartialEq)]
 pub(crate) enum ControlEvent {
     Settings(Settings),
-    GoAway,
+    GoAway {
+        id: u64,
+    },
     /// A frame without meaning here was skipped.
     Skipped,
 }
@@ -120,7 +122,7 @@ impl Control {
             return Err(Violation::new(ErrorCode::H3_ID_ERROR, "GOAWAY does not name a request stream"));
         }
         self.last_goaway = Some(id);
-        Ok(ControlEvent::GoAway)
+        Ok(ControlEvent::GoAway { id })
     }
 
     fn only_integer(&self) -> Result<u64, Violation> {
@@ -199,6 +201,8 @@ mod tests {
     fn unknown_frames_and_shrinking_goaways_are_fine() {
         let events = feed(Role::Server, &[4, 0, 0x21, 3, 1, 2, 3, 7, 1, 8, 7, 1, 4, 13, 1, 0]).expect("all legal");
         assert_eq!(events.len(), 5);
-        assert_eq!(events.iter().filter(|event| **event == ControlEvent::GoAway).count(), 2);
+        let ids: Vec<u64> =
+            events.iter().filter_map(|e| if let ControlEvent::GoAway { id } = e { Some(*id) } else { None }).collect();
+        assert_eq!(ids, [8, 4]);
     }
 }

@@ -5,6 +5,7 @@ mod classify;
 mod connect;
 mod control;
 pub(crate) mod dialect;
+mod goaway;
 mod message;
 mod protocols;
 mod requests;
@@ -19,6 +20,7 @@ use rustc_hash::FxHashMap;
 use classify::{Class, Classifier};
 use connect::RequestStream;
 use control::{Control, ControlEvent};
+use goaway::GoAway;
 
 use crate::wire::qpack::{DecoderStream, EncoderStream};
 use crate::wire::settings::Settings;
@@ -54,8 +56,10 @@ pub(crate) enum Action {
     Aborted { stream: StreamId, code: ErrorCode },
     /// The peer gave up a stream before it said what it is.
     Unknown { stream: StreamId },
-    /// The peer will take no new requests (client), or wants none of our pushes (server).
-    GoAway,
+    /// The server says that it did not and will not look at this request (client only).
+    Unprocessed { stream: StreamId },
+    /// The peer will take no requests from this id on (client), or wants none of our pushes (server).
+    GoAway { id: u64 },
     /// The peer broke a rule of the connection.
     Close(Violation),
 }
@@ -85,8 +89,7 @@ pub(crate) struct Http3 {
     has_control: bool,
     has_encoder: bool,
     has_decoder: bool,
-    /// The peer sent GOAWAY: a server then takes no new requests.
-    going_away: bool,
+    goaway: GoAway,
     /// CONNECTs that arrived before SETTINGS (draft-16, section 3.1): none is looked at until those are here.
     early_requests: VecDeque<(StreamId, message::Parsed)>,
     /// Bytes of unfinished header sections over all streams.
@@ -132,7 +135,7 @@ impl Http3 {
             has_control: false,
             has_encoder: false,
             has_decoder: false,
-            going_away: false,
+            goaway: GoAway::default(),
             early_requests: VecDeque::new(),
             kept: 0,
             actions: VecDeque::new(),
@@ -336,6 +339,10 @@ impl Http3 {
             Class::Request { .. } if self.role == Role::Client => {
                 return Err(Violation::new(ErrorCode::H3_STREAM_CREATION_ERROR, "request stream from a server"));
             }
+            Class::Request { .. } if self.turns_away(stream) => {
+                self.abandon(stream, ErrorCode::H3_REQUEST_REJECTED);
+                return Ok(());
+            }
             Class::Request { taken } => {
                 self.streams.insert(stream, Stream::Request(RequestStream::new(self.role, &self.config)));
                 return self.request_bytes(stream, taken);
@@ -360,10 +367,7 @@ impl Http3 {
                         self.judge(stream, parsed);
                     }
                 }
-                ControlEvent::GoAway => {
-                    self.going_away = true;
-                    self.actions.push_back(Action::GoAway);
-                }
+                ControlEvent::GoAway { id } => self.goaway_received(id),
                 ControlEvent::Skipped => self.glitches = self.glitches.saturating_add(1),
             }
         }

@@ -20,7 +20,7 @@ impl Http3 {
     pub(crate) fn can_request(&self) -> Result<(), OpenError> {
         let peer = self.peer.as_ref().ok_or(OpenError::Blocked)?;
         match dialect::for_request(&self.ours, peer, self.peer_takes_datagrams) {
-            Some(_) if self.role == Role::Client && !self.going_away => Ok(()),
+            Some(_) if self.role == Role::Client && !self.peer_goes_away() => Ok(()),
             _ => Err(OpenError::Closed),
         }
     }
@@ -132,6 +132,10 @@ impl Http3 {
     pub(super) fn request_reset(&mut self, stream: StreamId, code: ErrorCode) {
         let Some(Stream::Request(request)) = self.streams.get(&stream) else { return };
         match request.phase {
+            // RFC 9114, section 4.1.1: nothing was done about the request.
+            Phase::Headers if self.role == Role::Client && code == ErrorCode::H3_REQUEST_REJECTED => {
+                self.actions.push_back(Action::Unprocessed { stream });
+            }
             Phase::Headers | Phase::Waiting => {
                 self.glitches = self.glitches.saturating_add(GLITCH_RESET);
                 // Known to the application only if it was judged already.

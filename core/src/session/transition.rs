@@ -56,6 +56,8 @@ pub(crate) enum Input {
     PeerStop {
         code: ErrorCode,
     },
+    /// The server says that it did not and will not look at our request.
+    Unprocessed,
     /// The peer broke a rule that ends the session.
     Malformed {
         code: ErrorCode,
@@ -122,6 +124,10 @@ fn requested(input: Input) -> (State, Vec<Effect>) {
             let cancel = Effect::Abort(ErrorCode::H3_REQUEST_CANCELLED);
             (State::Over, vec![Effect::EndStreams, aborted(code), cancel])
         }
+        Input::Unprocessed => {
+            let end = Effect::Ended(SessionEnd::NotProcessed);
+            (State::Over, vec![Effect::EndStreams, end, Effect::Abort(ErrorCode::H3_REQUEST_CANCELLED)])
+        }
         // Only a client gets here: the server ended the stream without a final answer.
         Input::PeerFinish => {
             let cancel = Effect::Abort(ErrorCode::H3_REQUEST_CANCELLED);
@@ -185,9 +191,12 @@ fn open(stopped: Option<ErrorCode>, input: Input) -> (State, Vec<Effect>) {
         },
         Input::Malformed { code } => (State::Over, violated(code)),
         Input::ConnectionLost { error } => (State::Over, lost(error)),
-        Input::Accept | Input::Refuse | Input::Surplus | Input::AnswerTimeout | Input::FlushTimeout => {
-            (State::Open { stopped }, Vec::new())
-        }
+        Input::Accept
+        | Input::Refuse
+        | Input::Unprocessed
+        | Input::Surplus
+        | Input::AnswerTimeout
+        | Input::FlushTimeout => (State::Open { stopped }, Vec::new()),
     }
 }
 
@@ -233,6 +242,7 @@ mod tests {
             Input::PeerFinish,
             Input::PeerReset { code },
             Input::PeerStop { code },
+            Input::Unprocessed,
             Input::Malformed { code: ErrorCode::H3_MESSAGE_ERROR },
             Input::Surplus,
             Input::AnswerTimeout,
