@@ -1,16 +1,21 @@
 //! Real cores on virtual time over a network made from a seed.
 //!
 //! [`Pair`] is one client and one server for tests that tell a story; [`World`] is several clients with random scripts
-//! and oracles that judge what came of them.
+//! and oracles that judge what came of them. [`Lone`] is a server on its own, for those who bring the packets, and [`Bare`] a
+//! QUIC client that brings them.
 
+mod bare;
 mod ledger;
 mod link;
+mod lone;
 mod pair;
 mod random;
 mod tls;
 mod world;
 
+pub use bare::{Announced, Bare};
 pub use link::{Link, LinkConfig};
+pub use lone::Lone;
 pub use pair::{Pair, Side};
 pub use random::Random;
 pub use world::{Report, World};
