@@ -132,6 +132,21 @@ mod tests {
     }
 
     #[test]
+    fn longer_values_in_every_form() {
+        // A prime step of 1,009 makes about a million values of four bytes; one of 2^42 + 15 those of eight.
+        for value in (0x4000..=0x3fff_ffff_u64).step_by(1_009) {
+            let four = (0x8000_0000 | value as u32).to_be_bytes();
+            let eight = (0xc000_0000_0000_0000 | value).to_be_bytes();
+            assert_eq!((decode(&four), decode(&eight)), (Some((value, 4)), Some((value, 8))));
+            assert_eq!(encoded(value), four);
+        }
+        for value in (0x4000_0000..=MAX).step_by((1 << 42) + 15) {
+            let eight = (0xc000_0000_0000_0000 | value).to_be_bytes();
+            assert_eq!((decode(&eight), encoded(value)), (Some((value, 8)), eight.to_vec()));
+        }
+    }
+
+    #[test]
     fn edges_have_the_right_size() {
         let edges =
             [(0, 1), (0x3f, 1), (0x40, 2), (0x3fff, 2), (0x4000, 4), (0x3fff_ffff, 4), (0x4000_0000, 8), (MAX, 8)];
