@@ -11,6 +11,7 @@ pub struct Request {
     pub(crate) path_and_query: String,
     pub(crate) headers: HeaderMap,
     pub(crate) protocols: Vec<String>,
+    pub(crate) protocol_required: bool,
     pub(crate) remote: SocketAddr,
     pub(crate) dialect: Dialect,
 }
@@ -42,6 +43,7 @@ impl Request {
             path_and_query,
             headers: HeaderMap::new(),
             protocols: Vec::new(),
+            protocol_required: false,
             remote: SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0),
             dialect: Dialect::Draft15,
         }
@@ -56,6 +58,13 @@ impl Request {
     /// Offers a subprotocol; the first offered is the one wanted most.
     pub fn protocol(mut self, protocol: impl Into<String>) -> Self {
         self.protocols.push(protocol.into());
+        self
+    }
+
+    /// Takes no session without a subprotocol: when the server chooses none, the session ends with WT_ALPN_ERROR before
+    /// it is established (draft-ietf-webtrans-http3-16, section 3.3).
+    pub fn require_protocol(mut self) -> Self {
+        self.protocol_required = true;
         self
     }
 

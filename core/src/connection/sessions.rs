@@ -68,8 +68,13 @@ impl Connection {
             self.hints.push(Event::SessionRefused { session: id, response: Box::new(response) });
             return;
         }
-        // draft-16, section 3.3: a choice we did not offer ends the session; one we cannot read is no choice.
-        let unoffered = response.protocol.as_ref().is_some_and(|chosen| !session.request.protocols.contains(chosen));
+        // draft-16, section 3.3: a choice we did not offer ends the session; one we cannot read is no choice, which ends
+        // it if we need one.
+        let request = &session.request;
+        let unoffered = match &response.protocol {
+            Some(chosen) => !request.protocols.contains(chosen),
+            None => request.protocol_required,
+        };
         session.response = Some(response);
         self.apply(id, Input::Accept);
         if unoffered {

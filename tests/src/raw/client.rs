@@ -356,6 +356,13 @@ impl Drop for Client {
 fn client_config(options: &Options) -> Result<ClientConfig, Failure> {
     let tls = tls::accept_any_certificate(&options.alpn).map_err(|error| Failure::unexpected(error.to_string()))?;
     let crypto = QuicClientConfig::try_from(tls).map_err(|error| Failure::unexpected(error.to_string()))?;
+    let mut config = ClientConfig::new(Arc::new(crypto));
+    config.transport_config(Arc::new(transport(options)));
+    Ok(config)
+}
+
+/// What is announced to the peer.
+pub(super) fn transport(options: &Options) -> TransportConfig {
     let mut transport = TransportConfig::default();
     transport
         .stream_receive_window(VarInt::from_u32(options.stream_window))
@@ -365,9 +372,7 @@ fn client_config(options: &Options) -> Result<ClientConfig, Failure> {
     if !options.congestion_control {
         transport.congestion_controller_factory(Arc::new(Unlimited));
     }
-    let mut config = ClientConfig::new(Arc::new(crypto));
-    config.transport_config(Arc::new(transport));
-    Ok(config)
+    transport
 }
 
 /// Socket errors that say nothing about this connection: time-outs, and ICMP messages about earlier packets.

@@ -5,12 +5,14 @@
 //! collected as plain data in [`Seen`], so that a test can ask for exact codes.
 //!
 //! - [`Client`] is one QUIC connection: streams, resets, stops, DATAGRAM frames.
+//! - [`Memory`] is the same as either end, without socket and clock, for cores in virtual time.
 //! - [`Peer`] adds the well-formed parts (SETTINGS, CONNECT, responses, echoes) around which an attack is built.
 //! - [`wire`] and [`qpack`] are the encoders; they refuse nothing.
 
 mod client;
 pub mod code;
 mod congestion;
+mod memory;
 mod observe;
 mod peer;
 pub mod qpack;
@@ -21,6 +23,7 @@ mod tls;
 pub mod wire;
 
 pub use client::{Client, Options};
+pub use memory::Memory;
 pub use observe::{Close, Failure, Seen, StreamSeen};
 pub use peer::{DRAFT_02, DRAFT_15, Peer};
 pub use request::Request;

@@ -1,10 +1,12 @@
 //! Real cores on virtual time over a network made from a seed.
 //!
-//! [`Pair`] is one client and one server for tests that tell a story; [`World`] is several clients with random scripts
-//! and oracles that judge what came of them. [`Lone`] is a server on its own, for those who bring the packets, and [`Bare`] a
-//! QUIC client that brings them.
+//! - [`Pair`] is one client and one server for tests that tell a story.
+//! - [`Facing`] is one core and a peer that says whatever it is told.
+//! - [`Lone`] is a server on its own, for those who bring the packets, and [`Bare`] a QUIC client that brings them.
+//! - [`World`] is several clients with random scripts and oracles that judge what came of them.
 
 mod bare;
+mod facing;
 mod ledger;
 mod link;
 mod lone;
@@ -14,6 +16,7 @@ mod tls;
 mod world;
 
 pub use bare::{Announced, Bare};
+pub use facing::Facing;
 pub use link::{Link, LinkConfig};
 pub use lone::Lone;
 pub use pair::{Pair, Side};

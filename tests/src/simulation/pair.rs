@@ -159,7 +159,7 @@ impl Default for Pair {
 }
 
 impl Side {
-    fn new(endpoint: Endpoint, host: u8) -> Self {
+    pub(super) fn new(endpoint: Endpoint, host: u8) -> Self {
         Self {
             endpoint,
             connection: None,
@@ -240,12 +240,12 @@ impl Side {
         Ok(written)
     }
 
-    fn receive(&mut self, now: Instant, remote: SocketAddr, datagram: &[u8]) {
+    pub(super) fn receive(&mut self, now: Instant, remote: SocketAddr, datagram: &[u8]) {
         let data = BytesMut::from(datagram);
         self.endpoint.handle_receive(now, Receive { remote, local_ip: None, ecn: None, data });
     }
 
-    fn poll(&mut self, now: Instant, max_segments: usize, link: &mut Link) {
+    pub(super) fn poll(&mut self, now: Instant, max_segments: usize, link: &mut Link) {
         loop {
             while let Some((id, event)) = self.endpoint.poll_event() {
                 self.connection.get_or_insert(id);
