@@ -71,6 +71,7 @@ impl Connection {
             Action::Request { stream, request } => self.requested(SessionId(stream.0), *request),
             Action::Response { stream, response } => self.answered(SessionId(stream.0), *response),
             Action::Capsules { stream, bytes } => self.capsules(SessionId(stream.0), bytes),
+            Action::Meaningless { stream } => self.apply(SessionId(stream.0), Input::Surplus),
             Action::Ended { stream } => {
                 let id = SessionId(stream.0);
                 if let Some(session) = self.sessions.get(id) {

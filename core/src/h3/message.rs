@@ -113,7 +113,7 @@ pub(crate) fn encode_request(request: &Request, token: &str, extra: Option<(&str
     ];
     fields.extend(extra.map(|(name, value)| (name.as_bytes(), value.as_bytes())));
     fields.extend(protocols.as_ref().map(|value| (protocols::AVAILABLE.as_bytes(), value.as_bytes())));
-    headers_frame(fields, &request.headers)
+    headers_frame(fields, request.headers.iter())
 }
 
 /// The HEADERS frame of an answer. `extra` is what the dialect adds.
@@ -122,11 +122,16 @@ pub(crate) fn encode_response(response: &Response, extra: Option<(&str, &str)>) 
     let mut fields: Vec<(&[u8], &[u8])> = vec![(b":status", response.status.as_str().as_bytes())];
     fields.extend(extra.map(|(name, value)| (name.as_bytes(), value.as_bytes())));
     fields.extend(protocol.as_ref().map(|value| (protocols::CHOSEN.as_bytes(), value.as_bytes())));
-    headers_frame(fields, &response.headers)
+    // RFC 9297, section 3.4: only an answer that switches to capsules speaks of them.
+    let may_say = response.status.is_success();
+    headers_frame(fields, response.headers.iter().filter(|(name, _)| may_say || name.as_str() != "capsule-protocol"))
 }
 
-fn headers_frame<'a>(mut fields: Vec<(&'a [u8], &'a [u8])>, headers: &'a HeaderMap) -> Bytes {
-    let own = headers.iter().filter(|(name, _)| !is_forbidden(name) && !is_content(name));
+fn headers_frame<'a>(
+    mut fields: Vec<(&'a [u8], &'a [u8])>,
+    headers: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
+) -> Bytes {
+    let own = headers.filter(|(name, _)| !is_forbidden(name) && !is_content(name));
     fields.extend(own.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())));
     let mut block = Vec::with_capacity(128);
     qpack::encode(fields, &mut block);

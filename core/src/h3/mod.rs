@@ -50,6 +50,8 @@ pub(crate) enum Action {
     Response { stream: StreamId, response: Box<Response> },
     /// Bytes of the capsule protocol on an accepted CONNECT.
     Capsules { stream: StreamId, bytes: Bytes },
+    /// A frame without meaning came on an accepted CONNECT: harmless, unless the peer had closed the session.
+    Meaningless { stream: StreamId },
     /// The peer finished the CONNECT stream.
     Ended { stream: StreamId },
     /// The peer reset the CONNECT stream.

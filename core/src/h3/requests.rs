@@ -95,6 +95,7 @@ impl Http3 {
         let mut parts = Vec::new();
         let result = request.push(bytes, &mut parts);
         let after = request.kept();
+        let is_open = request.phase == Phase::Open;
         self.kept = (self.kept + after).saturating_sub(before);
         for part in parts {
             match part {
@@ -108,7 +109,12 @@ impl Http3 {
                 },
                 Part::TooLarge => self.too_large(stream),
                 Part::Data(bytes) => self.actions.push_back(Action::Capsules { stream, bytes }),
-                Part::Glitch => self.glitches = self.glitches.saturating_add(1),
+                Part::Glitch => {
+                    self.glitches = self.glitches.saturating_add(1);
+                    if is_open {
+                        self.actions.push_back(Action::Meaningless { stream });
+                    }
+                }
             }
         }
         if self.kept > MAX_KEPT {

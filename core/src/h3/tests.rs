@@ -97,6 +97,7 @@ fn collect(h3: &mut Http3, actions: &mut Vec<Action>) {
             h3.accept(SessionId(stream.0), request, &Response::accept());
         }
         match (actions.last_mut(), action) {
+            (_, Action::Meaningless { .. }) => {}
             (Some(Action::Capsules { stream: last, bytes: joined }), Action::Capsules { stream, bytes })
                 if *last == stream =>
             {

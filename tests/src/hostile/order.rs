@@ -139,11 +139,30 @@ fn plain_requests() -> Vec<Case> {
             attacker.reaction(stream)
         })
     };
-    vec![
+    let mut cases: Vec<Case> = after_a_plain_request().into_iter().flat_map(Script::cases).collect();
+    cases.extend([
         plain("GET /", "GET", "/", None),
         plain("GET of a session's path", "GET", "/echo", None),
         plain("HEAD /", "HEAD", "/", None),
         plain("POST with a body and without FIN", "POST", "/", Some(10_000)),
+    ]);
+    cases
+}
+
+/// What follows a request is its body and one section of trailers; it may be answered before that is looked at.
+fn after_a_plain_request() -> Vec<Script> {
+    let post = Request::plain("POST", AUTHORITY, "/").frame();
+    let trailers = wire::frame(wire::HEADERS, &crate::raw::qpack::block(&[("x", "y")]));
+    let pseudo = wire::frame(wire::HEADERS, &crate::raw::qpack::block(&[(":path", "/")]));
+    let answered = [Answers(404), Answers(405)];
+    let or_malformed = [&answered[..], &[Aborts(code::H3_MESSAGE_ERROR)]].concat();
+    let behind = |parts: &[&[u8]]| [&[post.as_slice()], parts].concat().concat();
+    vec![
+        script("H13", "a request with trailers", On::Request, behind(&[&wire::data(b"x"), &trailers]), &answered).fin(),
+        script("H13", "pseudo-header in trailers", On::Request, behind(&[&pseudo]), &or_malformed).fin(),
+        script("H2", "two requests on a stream", On::Request, behind(&[&trailers, &post]), UNEXPECTED).fin(),
+        script("65", "DATA behind the trailers", On::Request, behind(&[&trailers, &wire::data(b"x")]), UNEXPECTED)
+            .fin(),
     ]
 }
 

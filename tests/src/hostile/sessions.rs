@@ -15,7 +15,8 @@ pub(super) fn cases() -> Vec<Case> {
         connect_rate(),
         cancelled_connects(),
         malformed_connects(),
-        wrong_alpn(),
+        alpn("15 h30", "application protocol \"dummy\"", &[b"dummy"]),
+        alpn("15", "no application protocol", &[]),
     ]
 }
 
@@ -154,9 +155,10 @@ fn malformed_connects() -> Case {
     })
 }
 
-fn wrong_alpn() -> Case {
-    Case::new("15 h30", "application protocol \"dummy\"", &[ClosesTransport(0x178)], |scene: &Scene<'_>| {
-        let options = Options { alpn: vec![b"dummy".to_vec()], ..Options::default() };
+fn alpn(rows: &'static str, name: &str, offered: &[&[u8]]) -> Case {
+    let alpn: Vec<Vec<u8>> = offered.iter().map(|name| name.to_vec()).collect();
+    Case::new(rows, name, &[ClosesTransport(0x178)], move |scene: &Scene<'_>| {
+        let options = Options { alpn: alpn.clone(), ..Options::default() };
         match scene.silent_with(&options) {
             Err(Failure::Closed(Close::Transport { code, .. })) => Ok(ClosesTransport(code)),
             Err(failure) => Err(failure),

@@ -98,6 +98,7 @@ fn dialects() -> Vec<Case> {
         connect("96", "CONNECT without H3_DATAGRAM", &[(0x08, 1), (0x2b60_3742, 1)], OLD, malformed),
         connect("96", "CONNECT with H3_DATAGRAM = 0", &[(0x08, 1), (0x33, 0), (0x2b60_3742, 1)], OLD, malformed),
         connect("96", "draft-15 CONNECT without H3_DATAGRAM", &[(0x08, 1), (0x2c7c_f000, 1)], NEW, malformed),
+        late_settings_without_datagrams(),
         connect("98", "CONNECT without any WebTransport setting", &[(0x08, 1), (0x33, 1)], OLD, neither),
         connect("98", "CONNECT after empty SETTINGS", &[], OLD, neither),
         connect("97", "draft 02 alone", DRAFT_02, OLD, accepted),
@@ -120,6 +121,24 @@ fn flow_control() -> Vec<Case> {
         connect("99", "WT_INITIAL_MAX_STREAMS_* = 2^60 + 1", &with(1 << 20, (1 << 60) + 1), NEW, &[Answers(200)]),
         connect("100", "WT_INITIAL_MAX_* of 1 MiB and ten streams", &with(1 << 20, 10), NEW, &[Answers(200)]),
     ]
+}
+
+/// A request that was there first is malformed like one that comes later.
+fn late_settings_without_datagrams() -> Case {
+    let malformed = &[Aborts(code::H3_MESSAGE_ERROR)];
+    Case::new("96 W4", "CONNECTs before and after SETTINGS without H3_DATAGRAM", malformed, |scene: &Scene<'_>| {
+        let mut attacker = scene.silent()?;
+        let before = attacker.request("/echo")?;
+        attacker.peer.client.rest(std::time::Duration::from_millis(50));
+        attacker.peer.send_settings(&[(0x08, 1), (0x2b60_3742, 1)])?;
+        let after = attacker.request("/echo")?;
+        attacker.wait_for_reaction(before);
+        attacker.wait_for_reaction(after);
+        match (attacker.reaction_alone(before)?, attacker.reaction_alone(after)?) {
+            (first, second) if first == second => Ok(first),
+            (first, second) => Err(Failure::unexpected(format!("{first}, then {second}"))),
+        }
+    })
 }
 
 /// The request is answered only when the SETTINGS are there.

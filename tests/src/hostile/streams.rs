@@ -13,7 +13,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases.extend(codes());
     cases.extend(foreign_codes());
     cases.extend(stops_and_ends());
-    cases.extend([empty_streams(), slow_reader(), early_streams(), held_streams()]);
+    cases.extend([empty_streams(), slow_reader(), early_streams(), held_streams(), streams_without_session()]);
     cases.extend(streams_of_a_closed_session());
     cases
 }
@@ -254,6 +254,22 @@ fn held_streams() -> Case {
         }
         attacker.adopt(connect)?;
         attacker.reaction(last)
+    })
+}
+
+/// What is not held is rejected, and who goes on like this is shown out.
+fn streams_without_session() -> Case {
+    let load = &[Closes(code::H3_EXCESSIVE_LOAD)];
+    Case::new("179 W45", "streams for sessions that never come, up to 10,000", load, |scene: &Scene<'_>| {
+        let mut attacker = scene.greeted()?;
+        for number in 0..10_000 {
+            match attacker.peer.open_wt_uni(400 + number % 40 * 4, b"x") {
+                Ok(_) => {}
+                Err(Failure::Closed(_)) => break,
+                Err(failure) => return Err(failure),
+            }
+        }
+        attacker.reaction_of_connection()
     })
 }
 

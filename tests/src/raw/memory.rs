@@ -39,6 +39,7 @@ impl Memory {
     /// A client that connects.
     pub fn client(mut tls: rustls::ClientConfig, options: &Options, now: Instant, remote: SocketAddr) -> Self {
         tls.alpn_protocols.clone_from(&options.alpn);
+        tls.enable_early_data = true;
         let crypto = QuicClientConfig::try_from(tls).expect("a TLS configuration for QUIC");
         let mut config = ClientConfig::new(Arc::new(crypto));
         config.transport_config(Arc::new(transport(options)));
@@ -99,14 +100,39 @@ impl Memory {
         Some(buffer)
     }
 
+    /// Closes the connection from the application layer.
+    pub fn close(&mut self, now: Instant, code: u64, reason: &[u8]) {
+        self.connection().close(now, varint(code), Bytes::copy_from_slice(reason));
+    }
+
+    /// Whether, as a client, it may send before the handshake is complete.
+    pub fn has_0rtt(&mut self) -> bool {
+        self.connection().has_0rtt()
+    }
+
+    /// Opens a unidirectional stream; `None` without credit.
+    pub fn try_open_uni(&mut self) -> Option<u64> {
+        self.connection().streams().open(Dir::Uni).map(u64::from)
+    }
+
+    /// Opens a bidirectional stream; `None` without credit.
+    pub fn try_open_bidi(&mut self) -> Option<u64> {
+        self.connection().streams().open(Dir::Bi).map(u64::from)
+    }
+
+    /// Writes as much as there is credit for.
+    pub fn try_write(&mut self, stream: u64, bytes: &[u8]) -> usize {
+        self.connection().send_stream(stream_id(stream)).write(bytes).unwrap_or(0)
+    }
+
     /// Opens a unidirectional stream.
     pub fn open_uni(&mut self) -> u64 {
-        self.open(Dir::Uni)
+        self.try_open_uni().expect("credit for a stream")
     }
 
     /// Opens a bidirectional stream.
     pub fn open_bidi(&mut self) -> u64 {
-        self.open(Dir::Bi)
+        self.try_open_bidi().expect("credit for a stream")
     }
 
     /// Writes bytes, all of which must fit.
@@ -156,10 +182,6 @@ impl Memory {
 
     fn connection(&mut self) -> &mut Connection {
         &mut self.connection.as_mut().expect("a connection").1
-    }
-
-    fn open(&mut self, dir: Dir) -> u64 {
-        u64::from(self.connection().streams().open(dir).expect("credit for a stream"))
     }
 
     fn note_events(&mut self) {

@@ -22,6 +22,9 @@ pub struct Facing {
     to_raw: Link,
     to_core: Link,
     raw_address: SocketAddr,
+    client_tls: rustls::ClientConfig,
+    /// Datagrams that the raw peer may still send.
+    raw_may_send: usize,
 }
 
 impl Facing {
@@ -29,19 +32,42 @@ impl Facing {
     pub fn server(options: &Options) -> Self {
         let (server_tls, client_tls) = tls::configs();
         let core = Endpoint::client(Config::default()).expect("a client");
-        let mut facing = Self::new(core, Memory::server(server_tls, options), Instant::now());
-        let id = facing.core.endpoint.connect(facing.now, facing.raw_address, "localhost", client_tls);
+        let mut facing = Self::new(core, Memory::server(server_tls, options), Instant::now(), client_tls);
+        let tls = facing.client_tls.clone();
+        let id = facing.core.endpoint.connect(facing.now, facing.raw_address, "localhost", tls);
         facing.core.connection = Some(id.expect("a connection under way"));
         facing
     }
 
     /// A server core and a raw client, not connected yet.
     pub fn client(options: &Options) -> Self {
+        Self::client_of(Config::default(), options)
+    }
+
+    /// The same, with another configuration of the core.
+    pub fn client_of(config: Config, options: &Options) -> Self {
         let (server_tls, client_tls) = tls::configs();
-        let core = Endpoint::server(Config::default(), server_tls).expect("a server");
+        let core = Endpoint::server(config, server_tls).expect("a server");
         let now = Instant::now();
-        let raw = Memory::client(client_tls, options, now, CORE);
-        Self::new(core, raw, now)
+        let raw = Memory::client(client_tls.clone(), options, now, CORE);
+        Self::new(core, raw, now, client_tls)
+    }
+
+    /// Lets the raw client come back with a new connection and what it has kept of the old one.
+    pub fn come_back(&mut self) {
+        self.raw = Memory::client(self.client_tls.clone(), &Options::default(), self.now, CORE);
+        self.core.connection = None;
+        self.core.events.clear();
+    }
+
+    /// Loses everything that the raw peer sends after so many datagrams.
+    pub fn silence_raw_after(&mut self, datagrams: usize) {
+        self.raw_may_send = datagrams;
+    }
+
+    /// Gives the raw peer another address, as a NAT does that has forgotten it.
+    pub fn rebind(&mut self, port: u16) {
+        self.raw_address.set_port(port);
     }
 
     /// A client core, connected to a raw server that has sent these settings.
@@ -133,16 +159,28 @@ impl Facing {
         panic!("the core and its peer never come to rest");
     }
 
-    fn new(core: Endpoint, raw: Memory, now: Instant) -> Self {
+    fn new(core: Endpoint, raw: Memory, now: Instant, client_tls: rustls::ClientConfig) -> Self {
         let link = || Link::new(LinkConfig::good(), 0);
         let raw_address = SocketAddr::from(([10, 0, 0, 2], 4433));
-        Self { core: Side::new(core, 1), raw, now, to_raw: link(), to_core: link(), raw_address }
+        Self {
+            core: Side::new(core, 1),
+            raw,
+            now,
+            to_raw: link(),
+            to_core: link(),
+            raw_address,
+            client_tls,
+            raw_may_send: usize::MAX,
+        }
     }
 
     fn exchange(&mut self) {
         self.core.poll(self.now, 1, &mut self.to_raw);
         while let Some(datagram) = self.raw.transmit(self.now) {
-            self.to_core.send(self.now, datagram);
+            if self.raw_may_send > 0 {
+                self.raw_may_send -= 1;
+                self.to_core.send(self.now, datagram);
+            }
         }
     }
 }
