@@ -139,7 +139,7 @@ fn plain_requests() -> Vec<Case> {
             attacker.reaction(stream)
         })
     };
-    let mut cases: Vec<Case> = after_a_plain_request().into_iter().flat_map(Script::cases).collect();
+    let mut cases = after_a_plain_request();
     cases.extend([
         plain("GET /", "GET", "/", None),
         plain("GET of a session's path", "GET", "/echo", None),
@@ -149,20 +149,24 @@ fn plain_requests() -> Vec<Case> {
     cases
 }
 
-/// What follows a request is its body and one section of trailers; it may be answered before that is looked at.
-fn after_a_plain_request() -> Vec<Script> {
+/// What follows a request is its body and one section of trailers. All of it is sent at once: what comes after the answer
+/// is not read.
+fn after_a_plain_request() -> Vec<Case> {
     let post = Request::plain("POST", AUTHORITY, "/").frame();
     let trailers = wire::frame(wire::HEADERS, &crate::raw::qpack::block(&[("x", "y")]));
     let pseudo = wire::frame(wire::HEADERS, &crate::raw::qpack::block(&[(":path", "/")]));
-    let answered = [Answers(404), Answers(405)];
-    let or_malformed = [&answered[..], &[Aborts(code::H3_MESSAGE_ERROR)]].concat();
-    let behind = |parts: &[&[u8]]| [&[post.as_slice()], parts].concat().concat();
+    let body = wire::data(b"x");
+    let answered = &[Answers(404), Answers(405)];
+    let or_malformed = &[Answers(404), Answers(405), Aborts(code::H3_MESSAGE_ERROR)];
+    let behind = |rows, name: &str, parts: &[&[u8]], expected: &[Reaction]| {
+        let bytes = [&[post.as_slice()], parts].concat().concat();
+        script(rows, name, On::Request, bytes, expected).fin().cases().remove(0)
+    };
     vec![
-        script("H13", "a request with trailers", On::Request, behind(&[&wire::data(b"x"), &trailers]), &answered).fin(),
-        script("H13", "pseudo-header in trailers", On::Request, behind(&[&pseudo]), &or_malformed).fin(),
-        script("H2", "two requests on a stream", On::Request, behind(&[&trailers, &post]), UNEXPECTED).fin(),
-        script("65", "DATA behind the trailers", On::Request, behind(&[&trailers, &wire::data(b"x")]), UNEXPECTED)
-            .fin(),
+        behind("H13", "a request with trailers", &[&body, &trailers], answered),
+        behind("H13", "pseudo-header in trailers", &[&pseudo], or_malformed),
+        behind("H2", "two requests on a stream", &[&trailers, &post], UNEXPECTED),
+        behind("65", "DATA behind the trailers", &[&trailers, &body], UNEXPECTED),
     ]
 }
 

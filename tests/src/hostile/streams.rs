@@ -263,8 +263,9 @@ fn streams_without_session() -> Case {
     Case::new("179 W45", "streams for sessions that never come, up to 10,000", load, |scene: &Scene<'_>| {
         let mut attacker = scene.greeted()?;
         for number in 0..10_000 {
-            match attacker.peer.open_wt_uni(400 + number % 40 * 4, b"x") {
-                Ok(_) => {}
+            let opened = attacker.peer.open_wt_uni(400 + number % 40 * 4, b"x");
+            match opened.and_then(|stream| attacker.peer.client.finish(stream)) {
+                Ok(()) => {}
                 Err(Failure::Closed(_)) => break,
                 Err(failure) => return Err(failure),
             }
