@@ -9,8 +9,9 @@ use std::time::Duration;
 use common::{Running, echo, within};
 use tokio::sync::watch;
 use transom::{
-    AllowOrigins, Client, ClientError, ConnectionError, Decision, FromRequest, HeaderName, HeaderValue, Params, Path,
-    Query, Rejection, Request, ServerApp, Session, SessionError, SessionRequest, State, StatusCode, Tls,
+    AllowOrigins, Client, ClientError, ConnectionError, Decision, ErrorCode, FromRequest, HeaderName, HeaderValue,
+    Params, Path, Query, Rejection, Request, ServerApp, Session, SessionEnd, SessionError, SessionRequest, State,
+    StatusCode, Tls,
 };
 
 /// The status of a refusal, and one of its header fields.
@@ -126,6 +127,12 @@ async fn a_subprotocol_is_chosen() {
         let mut stream = within(session.accept_uni()).await.unwrap().unwrap();
         assert_eq!(within(stream.read_to_end(10)).await.unwrap(), chosen.unwrap_or("none"), "{offered:?}");
     }
+    let needs = |protocol| running.client().protocol(protocol).require_protocol();
+    let session = within(needs("v1").connect(&running.url("/"))).await.unwrap();
+    assert_eq!(session.protocol(), Some("v1"));
+    let error = within(needs("v9").connect(&running.url("/"))).await.unwrap_err();
+    let without = SessionEnd::PeerMisbehaved { code: ErrorCode::WT_ALPN_ERROR };
+    assert!(matches!(&error, ClientError::Session(end) if *end == without), "{error:?}");
 }
 
 #[tokio::test]

@@ -105,15 +105,36 @@ fn a_client_with_a_new_address_every_second_loses_nothing() {
     let id = facing.core.accept(session, BIDI).unwrap();
     let mut expected = Vec::new();
     for round in 0..10u8 {
-        facing.rebind(5_000 + u16::from(round));
+        let address = facing.rebind(5_000 + u16::from(round));
         facing.raw.write(stream, &[round; 1_000]);
         facing.run_for(Duration::from_millis(500));
         let (bytes, _) = facing.core.read(id).unwrap();
         assert_eq!(bytes, [round; 1_000], "round {round}");
-        assert_eq!(facing.core.connection().remote_address().port(), 5_000 + u16::from(round));
+        assert_eq!(facing.core.connection().remote_address(), address);
         assert_eq!(facing.core.write(id, &bytes), Ok(1_000));
         expected.extend(bytes);
         facing.run_for(Duration::from_millis(500));
         assert_eq!(facing.seen().stream(stream).data, expected, "round {round}");
+    }
+}
+
+#[test]
+fn an_address_that_only_claims_to_be_the_client_gets_three_times_its_bytes_and_one_datagram() {
+    let mut facing = Facing::greeted_client(DRAFT_02);
+    let session = facing.accepted(&Request::webtransport("localhost", "/"));
+    let received = facing.core.endpoint.stats().udp_bytes_received;
+    let control = 2;
+    facing.raw.write(control, &wire::frame(0x21, b"seen from elsewhere"));
+    let victim = facing.rebind(6_666);
+    facing.silence_raw_after(1);
+    facing.run_for(Duration::from_millis(10));
+    let received = (facing.core.endpoint.stats().udp_bytes_received - received) as usize;
+    let stream = facing.core.connection().session(session).unwrap().open(UNI).unwrap();
+    for _ in 0..300 {
+        let _ = facing.core.write(stream, &[0; 10_000]);
+        facing.run_for(Duration::from_millis(10));
+        let sent = facing.core.sent_to.get(&victim).copied().unwrap_or(0);
+        // quinn-proto lets the datagram that crosses the limit leave whole (issue 1082 of its repository).
+        assert!(sent > 0 && sent <= 3 * received + 1_452, "{sent} bytes for {received}");
     }
 }

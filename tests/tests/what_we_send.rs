@@ -14,18 +14,16 @@ const BIDI: Direction = Direction::Bidirectional;
 const UNI: Direction = Direction::Unidirectional;
 const A_WHILE: Duration = Duration::from_millis(50);
 
-/// A core with an open session; `is_client` says which role it has.
+/// A core with an open session and a peer that has all three critical streams; `is_client` says which role the core has.
 fn in_session(is_client: bool) -> (Facing, SessionId) {
-    if is_client {
-        let mut facing = Facing::greeted_server(DRAFT_15);
-        let session = facing.session();
-        (facing, session)
-    } else {
-        let mut facing = Facing::greeted_client(DRAFT_15);
-        let request = Request::webtransport("localhost", "/").with(":protocol", "webtransport-h3");
-        let session = facing.accepted(&request);
-        (facing, session)
+    let mut facing = if is_client { Facing::greeted_server(DRAFT_15) } else { Facing::greeted_client(DRAFT_15) };
+    for kind in [wire::ENCODER_STREAM, wire::DECODER_STREAM] {
+        let stream = facing.raw.open_uni();
+        facing.raw.write(stream, &wire::varint(kind));
     }
+    let request = Request::webtransport("localhost", "/").with(":protocol", "webtransport-h3");
+    let session = if is_client { facing.session() } else { facing.accepted(&request) };
+    (facing, session)
 }
 
 /// Something an application or its peer does.
@@ -188,8 +186,10 @@ fn judge(seen: &Seen, is_client: bool, session: SessionId) {
         }
     }
     assert_eq!(controls, 1);
-    let control_of_peer = if is_client { 3 } else { 2 };
-    assert_eq!(seen.stream(control_of_peer).stop, None, "nobody is asked to close a control stream");
+    let first_of_peer = if is_client { 3 } else { 2 };
+    for critical in [first_of_peer, first_of_peer + 4, first_of_peer + 8] {
+        assert_eq!(seen.stream(critical).stop, None, "nobody is asked to close a critical stream");
+    }
     let id = wire::varint(session.get() / 4);
     assert!(seen.datagrams.iter().all(|datagram| datagram.starts_with(&id) && datagram.len() <= 1_200 + 250));
 }

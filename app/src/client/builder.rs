@@ -43,6 +43,7 @@ pub struct ClientBuilder {
     trust: Trust,
     headers: Vec<Result<(HeaderName, HeaderValue), String>>,
     protocols: Vec<String>,
+    protocol_required: bool,
     timeout: Duration,
     config: Config,
     runtime: Option<Arc<dyn Runtime>>,
@@ -58,6 +59,7 @@ impl ClientBuilder {
             trust: Trust::default(),
             headers: Vec::new(),
             protocols: Vec::new(),
+            protocol_required: false,
             timeout: DEFAULT_TIMEOUT,
             config,
             runtime: None,
@@ -104,6 +106,12 @@ impl ClientBuilder {
     /// Offers a subprotocol; the first one offered is the one wanted most. See [`Session::protocol`].
     pub fn protocol(mut self, protocol: impl Into<String>) -> Self {
         self.protocols.push(protocol.into());
+        self
+    }
+
+    /// Takes no session without one of the subprotocols offered: a server that chooses none is an error when connecting.
+    pub fn require_protocol(mut self) -> Self {
+        self.protocol_required = true;
         self
     }
 
@@ -217,6 +225,9 @@ impl ClientBuilder {
         }
         for protocol in &self.protocols {
             request = request.protocol(protocol);
+        }
+        if self.protocol_required {
+            request = request.require_protocol();
         }
         Ok(request)
     }

@@ -65,9 +65,10 @@ impl Facing {
         self.raw_may_send = datagrams;
     }
 
-    /// Gives the raw peer another address, as a NAT does that has forgotten it.
-    pub fn rebind(&mut self, port: u16) {
+    /// Gives the raw peer another address, as a NAT does that has forgotten it; gives the address.
+    pub fn rebind(&mut self, port: u16) -> SocketAddr {
         self.raw_address.set_port(port);
+        self.raw_address
     }
 
     /// A client core, connected to a raw server that has sent these settings.

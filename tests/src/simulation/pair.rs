@@ -1,5 +1,6 @@
 //! A client and a server core, connected by two links, in virtual time.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,8 @@ pub struct Side {
     pub connection: Option<ConnectionId>,
     /// Every event so far that nobody has taken.
     pub events: Vec<Event>,
+    /// Bytes it has sent to each address.
+    pub sent_to: BTreeMap<SocketAddr, usize>,
     address: SocketAddr,
     buffer: Vec<u8>,
 }
@@ -164,6 +167,7 @@ impl Side {
             endpoint,
             connection: None,
             events: Vec::new(),
+            sent_to: BTreeMap::new(),
             address: SocketAddr::from(([10, 0, 0, host], 4433)),
             buffer: Vec::new(),
         }
@@ -253,6 +257,7 @@ impl Side {
             }
             self.buffer.clear();
             let Some(transmit) = self.endpoint.poll_transmit(now, max_segments, &mut self.buffer) else { break };
+            *self.sent_to.entry(transmit.destination).or_default() += transmit.size;
             let segment = transmit.segment_size.unwrap_or(transmit.size).max(1);
             for datagram in self.buffer[..transmit.size].chunks(segment) {
                 link.send(now, datagram.to_vec());
