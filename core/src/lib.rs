@@ -37,6 +37,8 @@ mod deadlines;
 mod endpoint;
 mod error;
 mod event;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod h3;
 mod id;
 mod io;

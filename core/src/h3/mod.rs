@@ -6,8 +6,8 @@ mod connect;
 mod control;
 pub(crate) mod dialect;
 mod goaway;
-mod message;
-mod protocols;
+pub(crate) mod message;
+pub(crate) mod protocols;
 mod requests;
 #[cfg(test)]
 mod tests;

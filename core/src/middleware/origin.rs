@@ -109,9 +109,9 @@ impl Origin {
         // An empty or impossible port is not the default one.
         let rest = after_scheme.get(host.len()..)?;
         let port = match rest.strip_prefix(':') {
-            Some(port) => Some(port.parse().ok()?),
+            Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => Some(port.parse().ok()?),
             None if rest.is_empty() => default_port(&scheme),
-            None => return None,
+            _ => return None,
         };
         Some(Self { scheme, host, port })
     }
@@ -162,6 +162,7 @@ mod tests {
             "https://a.example?x",
             "https://a.example:",
             "https://a.example:99999",
+            "https://a.example:+443",
             "null",
             "",
             "a.example",
