@@ -50,50 +50,58 @@ pub fn frames(data: &[u8]) {
     let mut input = Input::new(data);
     let step = usize::from(input.byte()).max(1);
     let bytes = Bytes::copy_from_slice(input.rest());
-    let (pieces, decoder) = pieces(&bytes, bytes.len().max(1));
+    let (frames, decoder) = read_frames(&bytes, bytes.len().max(1));
     for other in [1, step] {
-        let cut = self::pieces(&bytes, other);
-        assert_eq!((&pieces, &decoder), (&cut.0, &cut.1), "in steps of {other}");
+        let cut = read_frames(&bytes, other);
+        assert_eq!((&frames, &decoder), (&cut.0, &cut.1), "in steps of {other}");
     }
-
-    let (mut again, mut open, mut left) = (Vec::new(), None, 0);
-    for piece in &pieces {
-        match piece {
-            Piece::Header { kind, length } => {
-                assert_eq!(open.replace(*kind), None, "one frame at a time");
-                left = *length;
-                frame::encode_header(*kind, *length, &mut again);
-            }
-            Piece::Payload(part) => {
-                assert!(open.is_some() && !part.is_empty());
-                left = left.checked_sub(part.len() as u64).expect_in("no more payload than declared");
-                again.extend_from_slice(part);
-            }
-            Piece::End { kind } => assert_eq!((open.take(), left), (Some(*kind), 0)),
-        }
+    let mut again = Vec::new();
+    let mut at_boundary = true;
+    for (index, frame) in frames.iter().enumerate() {
+        let length = frame.payload.len() as u64;
+        assert!(if frame.ended { length == frame.length } else { length <= frame.length && index + 1 == frames.len() });
+        at_boundary = length == frame.length;
+        frame::encode_header(frame.kind, frame.length, &mut again);
+        again.extend_from_slice(&frame.payload);
     }
     assert!(again.len() <= bytes.len(), "our headers are the shortest");
-    assert_eq!(open.is_none(), self::pieces(&again.clone().into(), 7).1.is_at_boundary());
-    assert_eq!(self::pieces(&again.into(), 5).0, pieces);
+    let (read, decoder) = read_frames(&again.into(), 5);
+    assert_eq!((read, decoder.is_at_boundary()), (frames, at_boundary));
 }
 
-/// All pieces with neighbouring payload joined, since how it is cut means nothing.
-fn pieces(bytes: &Bytes, step: usize) -> (Vec<Piece>, FrameDecoder) {
+#[derive(Debug, PartialEq)]
+struct Frame {
+    kind: u64,
+    length: u64,
+    payload: Vec<u8>,
+    ended: bool,
+}
+
+fn read_frames(bytes: &Bytes, step: usize) -> (Vec<Frame>, FrameDecoder) {
     let mut decoder = FrameDecoder::default();
-    let mut pieces = Vec::new();
+    let mut frames: Vec<Frame> = Vec::new();
     for part in bytes.chunks(step) {
         let mut input = bytes.slice_ref(part);
         while let Some(piece) = decoder.push(&mut input) {
-            match (pieces.last_mut(), piece) {
-                (Some(Piece::Payload(joined)), Piece::Payload(next)) => {
-                    *joined = [joined.as_ref(), next.as_ref()].concat().into();
+            match (frames.last_mut(), piece) {
+                (last, Piece::Header { kind, length }) => {
+                    assert!(last.is_none_or(|last| last.ended), "one frame at a time");
+                    frames.push(Frame { kind, length, payload: Vec::new(), ended: false });
                 }
-                (_, piece) => pieces.push(piece),
+                (Some(last), Piece::Payload(part)) => {
+                    assert!(!last.ended && !part.is_empty());
+                    last.payload.extend_from_slice(&part);
+                }
+                (Some(last), Piece::End { kind }) => {
+                    assert!(last.kind == kind && !last.ended);
+                    last.ended = true;
+                }
+                (None, piece) => panic!("{piece:?} before a header"),
             }
         }
         assert!(input.is_empty(), "all of the input is used up");
     }
-    (pieces, decoder)
+    (frames, decoder)
 }
 
 /// The payload of SETTINGS: written again, doubled and cut.
@@ -167,15 +175,4 @@ pub fn datagram(data: &[u8]) {
     assert_eq!(again.len(), datagram::prefix_size(session) + payload.len());
     assert!(again.len() <= data.len());
     assert_eq!(datagram::decode(again), Ok((session, payload)));
-}
-
-/// As `expect`, which the core does not use.
-trait ExpectIn<T> {
-    fn expect_in(self, what: &str) -> T;
-}
-
-impl<T> ExpectIn<T> for Option<T> {
-    fn expect_in(self, what: &str) -> T {
-        self.unwrap_or_else(|| panic!("{what}"))
-    }
 }

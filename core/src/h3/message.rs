@@ -161,7 +161,7 @@ fn split(fields: Vec<Field>) -> Result<(Pseudo, HeaderMap), Malformed> {
         let (name, value) = checked_field(&field)?;
         if name == header::COOKIE {
             // RFC 9114, section 4.2.1: to the application it is one field.
-            if !cookies.is_empty() {
+            if !cookies.is_empty() && !value.is_empty() {
                 cookies.extend_from_slice(b"; ");
             }
             cookies.extend_from_slice(value.as_bytes());
@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_good_connect_is_understood() {
-        let parsed = with(&[("origin", "https://a.example"), ("cookie", "a=1"), ("cookie", "b=2")]);
+        let parsed = with(&[("origin", "https://a.example"), ("cookie", "a=1"), ("cookie", "b=2"), ("cookie", "")]);
         let Ok(Parsed::Upgrade { token, request }) = parsed else { panic!("{parsed:?}") };
         assert_eq!((token.as_str(), request.path(), request.query()), ("webtransport", "/echo", Some("x=1")));
         assert_eq!(request.headers().get("cookie").map(HeaderValue::as_bytes), Some(&b"a=1; b=2"[..]));
