@@ -1,5 +1,7 @@
 //! One UDP socket's worth of connections: what embedders drive and fuzzers fuzz.
 
+#[cfg(any(test, fuzzing))]
+mod plain;
 mod settings;
 mod table;
 
@@ -230,6 +232,17 @@ impl Endpoint {
         server_name: &str,
         tls: rustls::ClientConfig,
     ) -> Result<ConnectionId, ConnectError> {
+        let client = settings::client(&self.config, tls)?;
+        self.begin(now, remote, server_name, client)
+    }
+
+    fn begin(
+        &mut self,
+        now: Instant,
+        remote: SocketAddr,
+        server_name: &str,
+        client: quinn::ClientConfig,
+    ) -> Result<ConnectionId, ConnectError> {
         let now = self.advance(now);
         if self.closing {
             return Err(ConnectError::Closing);
@@ -237,7 +250,6 @@ impl Endpoint {
         if self.table.len() >= self.config.max_connections {
             return Err(ConnectError::TooMany);
         }
-        let client = settings::client(&self.config, tls)?;
         let (handle, connection) =
             self.quic.connect(now, client, remote, server_name).map_err(|error| match error {
                 quinn::ConnectError::InvalidServerName(name) => ConnectError::InvalidServerName(name),

@@ -27,7 +27,15 @@ pub(super) fn server(config: &Config, mut tls: rustls::ServerConfig) -> Result<A
     tls.max_early_data_size = 0;
     let crypto = QuicServerConfig::try_from(tls)
         .map_err(|error| ConfigError(format!("the TLS configuration cannot be used for QUIC: {error}")))?;
-    let mut server = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    let server = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    server_limits(config, server)
+}
+
+/// The rest of a server's configuration, whatever its cryptography.
+pub(super) fn server_limits(
+    config: &Config,
+    mut server: quinn::ServerConfig,
+) -> Result<Arc<quinn::ServerConfig>, ConfigError> {
     server
         .transport_config(Arc::new(transport(config)?))
         .max_incoming(config.max_handshakes)
@@ -40,7 +48,14 @@ pub(super) fn client(config: &Config, mut tls: rustls::ClientConfig) -> Result<q
     tls.alpn_protocols = vec![ALPN.to_vec()];
     tls.enable_early_data = false;
     let crypto = QuicClientConfig::try_from(tls).map_err(|error| ConnectError::Tls(error.to_string()))?;
-    let mut client = quinn::ClientConfig::new(Arc::new(crypto));
+    client_limits(config, quinn::ClientConfig::new(Arc::new(crypto)))
+}
+
+/// The rest of a client's configuration, whatever its cryptography.
+pub(super) fn client_limits(
+    config: &Config,
+    mut client: quinn::ClientConfig,
+) -> Result<quinn::ClientConfig, ConnectError> {
     let transport = transport(config).map_err(|error| ConnectError::Tls(error.to_string()))?;
     client.transport_config(Arc::new(transport));
     Ok(client)
