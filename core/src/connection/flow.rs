@@ -3,17 +3,16 @@
 use bytes::BytesMut;
 
 use super::Connection;
-use crate::session::flow::{Flow, Released, SessionLimits};
+use crate::session::flow::{Flow, Released};
 use crate::session::transition::Input;
 use crate::wire::capsule::Capsule;
-use crate::wire::settings::Settings;
 use crate::{Dialect, Direction, ErrorCode, Event, SessionId, StreamId};
 
 impl Connection {
     /// Flow control for a new session of this dialect, when it is on.
     pub(super) fn new_flow(&self, dialect: Dialect) -> Option<Flow> {
         let (ours, peers) = self.h3.flow_control(dialect)?;
-        Some(Flow::new(limits(ours), limits(peers)))
+        Some(Flow::new(ours.into(), peers.into()))
     }
 
     /// Tells the peers what they may use now, where enough was consumed.
@@ -158,13 +157,5 @@ impl Connection {
 
     fn flow(&mut self, id: SessionId) -> Option<&mut Flow> {
         self.sessions.get_mut(id)?.flow.as_mut()
-    }
-}
-
-fn limits(settings: &Settings) -> SessionLimits {
-    SessionLimits {
-        data: settings.initial_max_data,
-        bidi: settings.initial_max_streams_bidi,
-        uni: settings.initial_max_streams_uni,
     }
 }

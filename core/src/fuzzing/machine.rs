@@ -9,6 +9,7 @@ use super::input::Input;
 use super::script;
 use crate::h3::{Action, Http3, dialect::Transport};
 use crate::session::SessionState;
+use crate::session::flow::Flow;
 use crate::session::transition::{Effect, Input as SessionInput};
 use crate::{Config, ErrorCode, Request, Response, Role, SessionId, StreamId};
 
@@ -171,7 +172,8 @@ impl Runner {
     }
 
     fn open(&mut self, id: SessionId, request: Request) {
-        self.sessions.insert(id, SessionState::new(id, request));
+        let flow = self.h3.flow_control(request.dialect).map(|(ours, peers)| Flow::new(ours.into(), peers.into()));
+        self.sessions.insert(id, SessionState::new(id, request, flow));
         self.apply(id, SessionInput::Accept);
     }
 

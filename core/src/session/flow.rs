@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use super::credit::{Credit, DidNotGrow, Exceeded, Window};
 use crate::wire::capsule::Capsule;
-use crate::wire::settings::MAX_STREAMS;
+use crate::wire::settings::{MAX_STREAMS, Settings};
 use crate::wire::varint;
 use crate::{Direction, StreamId};
 
@@ -195,6 +195,16 @@ impl Flow {
         match direction {
             Direction::Bidirectional => &mut self.bidi_window,
             Direction::Unidirectional => &mut self.uni_window,
+        }
+    }
+}
+
+impl From<&Settings> for SessionLimits {
+    fn from(settings: &Settings) -> Self {
+        Self {
+            data: settings.initial_max_data,
+            bidi: settings.initial_max_streams_bidi,
+            uni: settings.initial_max_streams_uni,
         }
     }
 }
