@@ -119,7 +119,7 @@ async fn a_surplus_session_waits_for_room_or_is_refused() {
     let eager = running.client();
     let others = pool(&running, &eager, 2).await;
     let refused = within(eager.connect_over(&others[0], &url)).await;
-    assert!(matches!(refused, Err(ClientError::Session(SessionEnd::Aborted { .. }))));
+    assert!(matches!(refused, Err(ClientError::Session(SessionEnd::NotProcessed))));
     let waiting = patient.connect_over(&sessions[0], &url);
     let (third, ()) = tokio::join!(within(waiting), async {
         tokio::time::sleep(Duration::from_millis(50)).await;
