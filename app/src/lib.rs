@@ -48,8 +48,8 @@ mod tls;
 pub use client::{Client, ClientBuilder};
 pub use error::{ClientError, ReadError, ReadExactError, ReadToEndError, ServeError, SessionError, WriteError};
 pub use server::{
-    CloseCode, FromRequest, FromState, Handler, IntoOutcome, Job, Outcome, Path, Query, Serve, Server, ServerApp,
-    ServerHandle, SessionRequest, State,
+    CloseCode, FromRequest, FromState, Handler, HttpResponse, IntoOutcome, Job, Outcome, Path, Query, Serve, Server,
+    ServerApp, ServerHandle, SessionRequest, State,
 };
 pub use session::Session;
 pub use stream::{BiStream, RecvStream, SendStream};
@@ -61,8 +61,8 @@ pub use transom_core::middleware::{AllowOrigins, Decision, Middleware, OriginErr
 pub use transom_core::router::Params;
 pub use transom_core::{
     Config, ConfigError, ConnectError, ConnectionError, ConnectionStats, DatagramStats, Dialect, EndpointStats,
-    ErrorCode, ExportError, RecvStreamStats, Request, Response, SendDatagramError, SendStreamStats, SessionEnd,
-    SessionId, SessionStats, StreamId, rt,
+    ErrorCode, ExportError, HttpRequest, RecvStreamStats, Request, Response, SendDatagramError, SendStreamStats,
+    SessionEnd, SessionId, SessionStats, StreamId, rt,
 };
 #[cfg(feature = "tokio")]
 pub use transom_tokio::Tokio;

@@ -32,6 +32,11 @@ pub struct Config {
     pub session_bidi_streams: u32,
     /// Unidirectional streams the peer may have open in one session (draft-ietf-webtrans-http3-16, section 5.5.1).
     pub session_uni_streams: u32,
+    /// Plain requests, such as health checks, that a client may have waiting for their answer on one connection at a
+    /// time; more are reset with H3_REQUEST_REJECTED. Zero hands none to the application: they are answered with 404.
+    ///
+    /// Each costs at most [`max_field_section_size`](Self::max_field_section_size) and what its answer's body takes.
+    pub http_requests: usize,
     /// Bidirectional streams the peer may have open at a time, CONNECT streams among them.
     pub max_bidi_streams: u32,
     /// Unidirectional streams the peer may have open at a time; HTTP/3 itself needs three of them.
@@ -69,7 +74,7 @@ pub struct Config {
     pub settings_timeout: Duration,
     /// Time for the first bytes of a stream that say what it is, and for a request's headers.
     pub request_timeout: Duration,
-    /// Time for the application to answer a request for a session; 503 is sent then.
+    /// Time for the application to answer a request; 503 is sent then.
     pub accept_timeout: Duration,
     /// Time for a server to answer our own request for a session; the request is cancelled then.
     pub response_timeout: Duration,
@@ -104,6 +109,7 @@ impl Default for Config {
             session_window: 64 * 1024,
             session_bidi_streams: 64,
             session_uni_streams: 64,
+            http_requests: 0,
             max_bidi_streams: 100,
             max_uni_streams: 100,
             stream_window: 256 * 1024,

@@ -266,6 +266,11 @@ pub enum ExportError {
 #[error("no such session, or it is over")]
 pub struct UnknownSession;
 
+/// No plain request waits for an answer on the stream (any more).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("no such request, or it was answered or given up")]
+pub struct UnknownRequest;
+
 /// Why no connection was started; always a mistake of the caller or an exhausted limit, never the peer.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]

@@ -17,6 +17,13 @@ pub enum Event {
         /// The session asked for.
         session: SessionId,
     },
+    /// A client asks for something else than a session: look at
+    /// [`Connection::http_request`](crate::Connection::http_request) and
+    /// [`respond`](crate::Connection::respond). Only with [`Config::http_requests`](crate::Config::http_requests).
+    HttpRequest {
+        /// The stream of the request.
+        stream: StreamId,
+    },
     /// The server accepted our request for a session.
     SessionEstablished {
         /// The session, usable now.

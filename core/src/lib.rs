@@ -40,6 +40,7 @@ mod event;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod h3;
+mod http_request;
 mod id;
 mod io;
 pub mod middleware;
@@ -55,9 +56,10 @@ pub use connection::{Connection, RecvStream, SendStream, Session};
 pub use endpoint::{Endpoint, EndpointStats};
 pub use error::{
     ConfigError, ConnectError, ConnectionError, ErrorCode, ExportError, OpenError, ReadError, SendDatagramError,
-    SessionEnd, UnknownSession, WriteError,
+    SessionEnd, UnknownRequest, UnknownSession, WriteError,
 };
 pub use event::Event;
+pub use http_request::HttpRequest;
 pub use id::{ConnectionId, Direction, Role, SessionId, StreamId};
 pub use io::{Ecn, Receive, Transmit};
 pub use request::{Dialect, Request, Response};

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use transom_core::{ConnectionId, Direction, Event, Request, Response, SessionEnd, SessionId, StreamId};
+use bytes::Bytes;
+use transom_core::{ConnectionId, Direction, Event, HttpRequest, Request, Response, SessionEnd, SessionId, StreamId};
 
 use super::entry::{ConnectionEntry, SessionEntry};
 use super::phase::{Order, Phase, Shutdown, View};
@@ -23,6 +24,14 @@ pub(crate) struct Requested {
     pub(crate) now: Instant,
 }
 
+/// A client's plain request, to be answered without the lock.
+#[derive(Debug)]
+pub(crate) struct HttpRequested {
+    pub(crate) connection: ConnectionId,
+    pub(crate) stream: StreamId,
+    pub(crate) request: HttpRequest,
+}
+
 /// What a turn leaves to be done after unlocking.
 #[derive(Debug, Default)]
 pub(crate) struct Work {
@@ -30,6 +39,15 @@ pub(crate) struct Work {
     pub(crate) wakes: Vec<Waker>,
     /// Requests to answer.
     pub(crate) requests: Vec<Requested>,
+    /// Plain requests to answer.
+    pub(crate) http_requests: Vec<HttpRequested>,
+}
+
+impl Work {
+    /// Whether there is any.
+    pub(crate) fn is_some(&self) -> bool {
+        !(self.wakes.is_empty() && self.requests.is_empty() && self.http_requests.is_empty())
+    }
 }
 
 impl State {
@@ -43,6 +61,12 @@ impl State {
     fn take_event(&mut self, connection: ConnectionId, event: Event, work: &mut Work) {
         match event {
             Event::SessionRequested { session } => self.requested(connection, session, work),
+            Event::HttpRequest { stream } => {
+                let core = self.endpoint.connection(connection);
+                if let Some(request) = core.and_then(|core| core.http_request(stream).cloned()) {
+                    work.http_requests.push(HttpRequested { connection, stream, request });
+                }
+            }
             Event::SessionEnded { session, end } => self.end_session(connection, session, end, work),
             Event::SessionRefused { session, response } => self.refused(connection, session, *response, work),
             Event::SessionEstablished { session } => self.established(connection, session, work),
@@ -89,6 +113,17 @@ impl State {
         // Who waits for the answer looks at it before the end.
         let end = SessionEnd::ClosedByPeer { code: 0, reason: String::new() };
         self.end_session(connection, session, end, work);
+    }
+
+    /// Answers a plain request, if it is still there.
+    pub(crate) fn respond(&mut self, requested: &HttpRequested, response: Response, body: Bytes, now: Instant) {
+        if let Some(core) = self.endpoint.connection(requested.connection)
+            && core.respond(requested.stream, response, body).is_ok()
+        {
+            self.wake_driver();
+            // An answer needs the same time to arrive as the close of a session.
+            self.last_end = Some(now);
+        }
     }
 
     /// It is known what became of what was written on a finished stream.

@@ -29,7 +29,7 @@ use transom_core::{Config, Endpoint, Receive};
 
 pub(crate) use clock::Deadline;
 pub(crate) use entry::ConnectionCell;
-pub(crate) use events::Requested;
+pub(crate) use events::{HttpRequested, Requested};
 pub(crate) use phase::Shutdown;
 pub(crate) use session_cell::{Place, SessionCell, driver_gone};
 pub(crate) use shared::{Done, Shared};
@@ -44,6 +44,9 @@ use turn::Next;
 pub(crate) trait Acceptor: Send + Sync {
     /// Decides on a request and accepts or refuses it; called without the lock.
     fn requested(&self, shared: &Arc<Shared>, requested: Requested);
+
+    /// Sees to it that a plain request is answered; called without the lock.
+    fn http_requested(&self, shared: &Arc<Shared>, requested: HttpRequested);
 }
 
 /// The future that runs one endpoint.

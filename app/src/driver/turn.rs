@@ -103,7 +103,7 @@ impl Driver {
             outgoing.fill(&mut state.endpoint, now);
             // Sending makes events, too, and so may the steps towards the end.
             state.take_events(work);
-            if !work.wakes.is_empty() || !work.requests.is_empty() {
+            if work.is_some() {
                 state.driver_returns();
             }
             Outcome { now, phase: state.phase, stepped, core: state.endpoint.poll_timeout() }
@@ -112,7 +112,7 @@ impl Driver {
 
     /// Wakes tasks and answers requests; whether there was anything.
     fn wake(&mut self) -> bool {
-        let any = !self.work.wakes.is_empty() || !self.work.requests.is_empty();
+        let any = self.work.is_some();
         for waker in self.work.wakes.drain(..) {
             waker.wake();
         }
@@ -120,6 +120,11 @@ impl Driver {
             // Without an acceptor the endpoint is a client's, and the core lets no request through.
             if let Some(acceptor) = &self.acceptor {
                 acceptor.requested(&self.shared, requested);
+            }
+        }
+        for requested in self.work.http_requests.drain(..) {
+            if let Some(acceptor) = &self.acceptor {
+                acceptor.http_requested(&self.shared, requested);
             }
         }
         any

@@ -14,9 +14,10 @@ use transom_core::middleware::Rejection;
 use transom_core::{Request, Response};
 
 use super::handler::{Job, Prepare, Running, Work};
+use super::http_fallback::{HttpFallback, HttpResponse};
 use super::outcome::{FAILURE_CODE, Kind, Outcome};
 use super::request::SessionRequest;
-use crate::driver::{Acceptor, Deadline, Requested, SessionCell, Shared};
+use crate::driver::{Acceptor, Deadline, HttpRequested, Requested, SessionCell, Shared};
 use crate::session::{MAX_REASON, Session, cut};
 
 /// Answers all requests of a server.
@@ -24,6 +25,7 @@ pub(crate) struct Dispatcher<S> {
     pub(crate) admission: Admission<Box<dyn Prepare<S>>>,
     pub(crate) protocols: Vec<String>,
     pub(crate) state: S,
+    pub(crate) http_fallback: Option<HttpFallback>,
 }
 
 impl<S: Send + Sync> Acceptor for Dispatcher<S> {
@@ -39,6 +41,27 @@ impl<S: Send + Sync> Acceptor for Dispatcher<S> {
             Ok(job) => self.start(shared, requested, job),
             Err(rejection) => refuse(shared, &requested, rejection),
         }
+    }
+
+    fn http_requested(&self, shared: &Arc<Shared>, requested: HttpRequested) {
+        let running = RunningHandler::new(shared);
+        let answer = self.http_fallback.as_ref().map(|fallback| fallback.answer(requested.request.clone()));
+        let shared = Arc::clone(shared);
+        let runtime = Arc::clone(shared.runtime());
+        runtime.spawn(Box::pin(async move {
+            let response = match answer {
+                Some(answer) => catch_panic(answer).await.unwrap_or_else(|panic| {
+                    tracing::warn!(panic = panic_text(&*panic), "answering a plain request panicked");
+                    HttpResponse::from(StatusCode::INTERNAL_SERVER_ERROR)
+                }),
+                None => HttpResponse::from(StatusCode::NOT_FOUND),
+            };
+            let status = response.response.status().as_u16();
+            tracing::debug!(path = ?shown(requested.request.path()), status, "plain request answered");
+            let now = shared.runtime().now();
+            shared.act(|state| state.respond(&requested, response.response, response.body, now));
+            drop(running);
+        }));
     }
 }
 
@@ -224,7 +247,7 @@ mod tests {
         let mut admission: Admission<Box<dyn Prepare<()>>> = Admission::default();
         admission.route("/echo", Box::new(Route::new(async |_: Session| {}))).unwrap();
         admission.route("/rooms/{room}", Box::new(Route::new(async |_: Session, _: Path<u8>| {}))).unwrap();
-        Dispatcher { admission, protocols: vec![String::from("b"), String::from("a")], state: () }
+        Dispatcher { admission, protocols: vec![String::from("b"), String::from("a")], state: (), http_fallback: None }
     }
 
     fn status(path: &str) -> Result<(), StatusCode> {

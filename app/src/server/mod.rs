@@ -4,23 +4,26 @@ mod bind;
 mod dispatch;
 mod extract;
 mod handler;
+mod http_fallback;
 mod outcome;
 mod request;
 mod serve;
 mod shutdown;
 
 use std::fmt;
+use std::future::Future;
 use std::net::ToSocketAddrs;
 use std::sync::Arc;
 
-use transom_core::Config;
 use transom_core::admission::Admission;
 use transom_core::middleware::Middleware;
 use transom_core::rt::Runtime;
+use transom_core::{Config, HttpRequest};
 
 pub(crate) use bind::bind;
 pub use extract::{FromRequest, FromState, Path, Query, State};
 pub use handler::{Handler, Job};
+pub use http_fallback::HttpResponse;
 pub use outcome::{CloseCode, IntoOutcome, Outcome};
 pub use request::SessionRequest;
 pub use serve::Serve;
@@ -28,6 +31,7 @@ pub use shutdown::{Server, ServerHandle};
 
 use crate::tls::Tls;
 use handler::{Prepare, Route};
+use http_fallback::HttpFallback;
 
 /// A server application: which paths exist, who may come in, and what then runs.
 ///
@@ -63,6 +67,7 @@ pub struct ServerApp<S = ()> {
     config: Config,
     runtime: Option<Arc<dyn Runtime>>,
     protocols: Vec<String>,
+    http_fallback: Option<HttpFallback>,
 }
 
 impl ServerApp {
@@ -81,7 +86,14 @@ impl Default for ServerApp {
 impl<S: Clone + Send + Sync + 'static> ServerApp<S> {
     /// An app whose handlers can ask for `state`, see [`State`].
     pub fn with_state(state: S) -> Self {
-        Self { state, admission: Admission::default(), config: Config::default(), runtime: None, protocols: Vec::new() }
+        Self {
+            state,
+            admission: Admission::default(),
+            config: Config::default(),
+            runtime: None,
+            protocols: Vec::new(),
+            http_fallback: None,
+        }
     }
 
     /// Serves the sessions of a path, or of all paths that a pattern with `{parameters}` matches.
@@ -139,6 +151,32 @@ impl<S: Clone + Send + Sync + 'static> ServerApp<S> {
         I::Item: Into<String>,
     {
         self.protocols = protocols.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Answers plain HTTP/3 requests, which ask for no session, such as health checks; without it they get 404.
+    ///
+    /// What a request has for a body is thrown away. Middleware is not asked. A panic answers 500, and nobody answering
+    /// within [`Config::accept_timeout`] 503. At most [`Config::http_requests`] wait on one connection, 16 unless that
+    /// is set.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use transom::{HttpRequest, HttpResponse, ServerApp, StatusCode};
+    ///
+    /// let app = ServerApp::new().http_fallback(async |request: HttpRequest| match request.path() {
+    ///     "/health" => HttpResponse::from("ok\n"),
+    ///     _ => StatusCode::NOT_FOUND.into(),
+    /// });
+    /// ```
+    pub fn http_fallback<F, Fut, R>(mut self, answer: F) -> Self
+    where
+        F: Fn(HttpRequest) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = R> + Send + 'static,
+        R: Into<HttpResponse>,
+    {
+        self.http_fallback = Some(HttpFallback::new(answer));
         self
     }
 

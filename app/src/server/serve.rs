@@ -67,13 +67,16 @@ impl<S: Clone + Send + Sync + 'static> Serve<S> {
     /// When there is no runtime, an address cannot be bound, or the configuration cannot work.
     pub fn start(self) -> Result<Server, ServeError> {
         let Self { app, tls, addresses, graceful } = self;
-        let ServerApp { state, admission, config, runtime, protocols } = app;
+        let ServerApp { state, admission, mut config, runtime, protocols, http_fallback } = app;
+        if http_fallback.is_some() && config.http_requests == 0 {
+            config.http_requests = HTTP_REQUESTS;
+        }
         let runtime: Arc<dyn Runtime> = runtime.or_else(crate::runtime::current).ok_or(ServeError::NoRuntime)?;
         let mut sockets = Vec::new();
         for addresses in addresses {
             sockets.extend(bind_all(&addresses.map_err(ServeError::Resolve)?)?);
         }
-        let dispatcher = Arc::new(Dispatcher { admission, protocols, state });
+        let dispatcher = Arc::new(Dispatcher { admission, protocols, state, http_fallback });
         let mut endpoints = Vec::new();
         let mut local_addrs = Vec::new();
         for socket in sockets {
@@ -115,3 +118,6 @@ impl<S> std::fmt::Debug for Serve<S> {
 fn resolve(address: impl ToSocketAddrs) -> io::Result<Vec<SocketAddr>> {
     Ok(address.to_socket_addrs()?.collect())
 }
+
+/// Plain requests that wait at a time on one connection, where there is a handler for them.
+const HTTP_REQUESTS: usize = 16;

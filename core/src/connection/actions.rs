@@ -44,14 +44,7 @@ impl Connection {
                     self.flush(stream);
                 }
             }
-            Action::Abort { stream, code } => {
-                self.quic.reset(stream, code);
-                self.quic.stop(stream, code);
-                if let Some(http) = self.streams.http(stream) {
-                    http.outbox.clear();
-                    http.finish = false;
-                }
-            }
+            Action::Abort { stream, code } => self.abort_stream(stream, code),
             Action::Answered { stream } => {
                 if let Some(http) = self.streams.http(stream) {
                     http.answered = true;
@@ -61,6 +54,7 @@ impl Connection {
             }
             Action::Forget { stream } => {
                 self.timers.set(Timer::Undecided(stream), None);
+                self.http_forgotten(stream);
                 if let Some(http) = self.streams.http(stream) {
                     http.forgotten = true;
                     self.flush(stream);
@@ -69,6 +63,7 @@ impl Connection {
             Action::Settings => self.announce(),
             Action::Attach { stream, session } => self.attach(stream, session),
             Action::Request { stream, request } => self.requested(SessionId(stream.0), *request),
+            Action::Plain { stream, request } => self.http_requested(stream, request),
             Action::Response { stream, response } => self.answered(SessionId(stream.0), *response),
             Action::Capsules { stream, bytes } => self.capsules(SessionId(stream.0), bytes),
             Action::Meaningless { stream } => self.apply(SessionId(stream.0), Input::Surplus),
@@ -79,6 +74,7 @@ impl Connection {
                     self.apply(id, input);
                 }
             }
+            Action::Aborted { stream, .. } if self.http_cancelled(stream) => {}
             Action::Aborted { stream, code } => self.apply(SessionId(stream.0), Input::PeerReset { code }),
             Action::Unknown { stream } => self.unseen(None, stream),
             Action::Unprocessed { stream } => self.apply(SessionId(stream.0), Input::Unprocessed),
@@ -97,6 +93,15 @@ impl Connection {
             self.apply(id, input);
         }
         self.glitch(outcome.glitches);
+    }
+
+    fn abort_stream(&mut self, stream: StreamId, code: ErrorCode) {
+        self.quic.reset(stream, code);
+        self.quic.stop(stream, code);
+        if let Some(http) = self.streams.http(stream) {
+            http.outbox.clear();
+            http.finish = false;
+        }
     }
 
     /// Spends the peer's budget of oddities.

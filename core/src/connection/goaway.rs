@@ -46,7 +46,7 @@ impl Connection {
     /// GOAWAY waits for the end of all sessions: Chromium 156 closes the connection when a session opens a stream after
     /// it.
     pub(super) fn leave(&mut self) {
-        let unused = self.draining && self.connected && self.sessions.ids().is_empty();
+        let unused = self.draining && self.connected && self.sessions.ids().is_empty() && !self.plain.is_waiting();
         if !unused || self.error.is_some() {
             return;
         }

@@ -62,6 +62,7 @@ fn key(event: &Event) -> Option<(Kind, u64)> {
         Event::StreamsAvailable { direction: Direction::Unidirectional } => (Kind::UniAvailable, 0),
         Event::Connected
         | Event::SessionRequested { .. }
+        | Event::HttpRequest { .. }
         | Event::SessionEstablished { .. }
         | Event::SessionRefused { .. }
         | Event::SessionEnded { .. }

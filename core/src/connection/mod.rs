@@ -12,6 +12,7 @@ mod glitches;
 mod goaway;
 mod handles;
 mod hints;
+mod plain;
 mod pump;
 pub(crate) mod quic;
 mod sessions;
@@ -38,6 +39,7 @@ use crate::{
 use glitches::GlitchBudget;
 use goaway::Leaving;
 use hints::Hints;
+use plain::Plain;
 use quic::Quic;
 use streams::StreamTable;
 
@@ -50,6 +52,7 @@ pub struct Connection {
     h3: Http3,
     streams: StreamTable,
     sessions: Registry,
+    plain: Plain,
     early: Early,
     hints: Hints,
     timers: Deadlines<Timer>,
@@ -88,6 +91,8 @@ enum Timer {
     Undecided(StreamId),
     /// The application must answer a request.
     Answer(SessionId),
+    /// It must answer a plain request, or the client must take the answer.
+    Plain(StreamId),
     /// Our plain end of the CONNECT stream may leave.
     Finish(SessionId),
     /// Our close must have left.
@@ -127,6 +132,7 @@ impl Connection {
             now,
             streams: StreamTable::default(),
             sessions: Registry::default(),
+            plain: Plain::default(),
             early: Early::new(config.held_streams, config.held_datagrams),
             hints: Hints::default(),
             timers,
@@ -302,6 +308,7 @@ impl Connection {
             Timer::Settings => self.violation(ErrorCode::H3_MISSING_SETTINGS, "no SETTINGS in time"),
             Timer::Undecided(stream) => self.h3.expired(stream),
             Timer::Answer(session) => self.apply(session, Input::AnswerTimeout),
+            Timer::Plain(stream) => self.http_timeout(stream),
             Timer::Finish(session) => self.apply(session, Input::Finish),
             Timer::Flush(session) if self.is_flushed(session) => {}
             Timer::Flush(session) => self.apply(session, Input::FlushTimeout),
@@ -330,6 +337,7 @@ impl Connection {
             self.apply(id, Input::ConnectionLost { error: error.clone() });
         }
         self.streams.clear();
+        self.plain.clear();
         self.timers.clear();
         self.to_arm.clear();
         self.owing.clear();

@@ -138,8 +138,8 @@ impl Connection {
                 Read::Bytes(bytes) => self.h3.received(stream, bytes),
                 Read::End => self.h3.finished(stream),
                 Read::Reset(code) => self.h3.reset(stream, code),
-                Read::Closed => break,
-                Read::Blocked => {
+                // Closed: its end was read, or it was stopped, before it was answered.
+                Read::Blocked | Read::Closed => {
                     self.stop_answered(stream);
                     break;
                 }
@@ -149,6 +149,7 @@ impl Connection {
         if self.error.is_some() {
             return;
         }
+        self.stop_large_body(stream);
         // A request that waits for its answer is not read, but its client may give up.
         if self.h3.knows(stream)
             && self.h3.wants(stream) == 0
@@ -208,6 +209,9 @@ impl Connection {
         }
         // Also when the stream is forgotten here: QUIC keeps it, and the peer its credit, until it is reset.
         self.quic.reset(stream, code);
+        if self.http_cancelled(stream) {
+            return;
+        }
         let Some(http) = self.streams.http(stream) else { return };
         http.outbox.clear();
         http.finish = false;

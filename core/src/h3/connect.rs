@@ -51,10 +51,14 @@ pub(crate) struct RequestStream {
     ignored: u64,
     /// The frame being read is the head, and it is too large to look at.
     oversized: bool,
+    /// The application will answer; what follows the head is thrown away meanwhile.
+    pub(super) unanswered: bool,
 }
 
 /// Bytes of meaningless frames or of an unwanted body after which a stream is cut.
 pub(crate) const MAX_IGNORED: u64 = 1024 * 1024;
+/// Bytes of a body thrown away before the application has answered.
+const MAX_UNANSWERED: u64 = 64 * 1024;
 /// Bytes asked for at once where any number may be read.
 const BULK: usize = 16 * 1024;
 
@@ -71,6 +75,7 @@ impl RequestStream {
             block: Vec::new(),
             ignored: 0,
             oversized: false,
+            unanswered: false,
         }
     }
 
@@ -78,6 +83,7 @@ impl RequestStream {
     pub(crate) fn wants(&self) -> usize {
         match (self.phase, self.frame) {
             (Phase::Waiting, _) => 0,
+            (Phase::Discarding | Phase::Trailers, _) if self.unanswered && self.ignored > MAX_UNANSWERED => 0,
             (Phase::Headers, Some((_, missing))) => usize::try_from(missing).unwrap_or(BULK).clamp(1, BULK),
             (Phase::Headers, None) => 1,
             (Phase::Open | Phase::Discarding | Phase::Trailers, _) => BULK,

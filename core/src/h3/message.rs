@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use super::protocols;
 use crate::wire::frame::{self, kind};
 use crate::wire::qpack::{self, Field};
-use crate::{Request, Response};
+use crate::{HttpRequest, Request, Response};
 
 /// A request as it arrived, before anybody asked which draft it speaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub(crate) enum Parsed {
     /// CONNECT without `:protocol`: a request for a tunnel.
     Tunnel,
     /// Any other method.
-    Plain,
+    Plain(Box<HttpRequest>),
 }
 
 /// The message breaks a rule: H3_MESSAGE_ERROR. The text is for the log.
@@ -66,8 +66,10 @@ pub(crate) fn parse_request(fields: Vec<Field>) -> Result<Parsed, Malformed> {
             }
             return Ok(Parsed::Tunnel);
         }
-        scheme_and_path(pseudo.scheme.as_ref(), pseudo.path.as_ref())?;
-        return Ok(Parsed::Plain);
+        let (scheme, path_and_query) = scheme_and_path(pseudo.scheme.as_ref(), pseudo.path.as_ref())?;
+        let plain =
+            HttpRequest { method, scheme: scheme.to_owned(), headers, ..HttpRequest::get(authority, path_and_query) };
+        return Ok(Parsed::Plain(Box::new(plain)));
     };
     let (scheme, path_and_query) = scheme_and_path(pseudo.scheme.as_ref(), pseudo.path.as_ref())?;
     // draft-16, section 3.2; `*` is for OPTIONS only (RFC 9110, section 7.1).
@@ -113,7 +115,7 @@ pub(crate) fn encode_request(request: &Request, token: &str, extra: Option<(&str
     ];
     fields.extend(extra.map(|(name, value)| (name.as_bytes(), value.as_bytes())));
     fields.extend(protocols.as_ref().map(|value| (protocols::AVAILABLE.as_bytes(), value.as_bytes())));
-    headers_frame(fields, request.headers.iter())
+    headers_frame(fields, request.headers.iter().filter(|(name, _)| !is_content(name)))
 }
 
 /// The HEADERS frame of an answer. `extra` is what the dialect adds.
@@ -124,14 +126,23 @@ pub(crate) fn encode_response(response: &Response, extra: Option<(&str, &str)>) 
     fields.extend(protocol.as_ref().map(|value| (protocols::CHOSEN.as_bytes(), value.as_bytes())));
     // RFC 9297, section 3.4: only an answer that switches to capsules speaks of them.
     let may_say = response.status.is_success();
-    headers_frame(fields, response.headers.iter().filter(|(name, _)| may_say || name.as_str() != "capsule-protocol"))
+    let travels = |name: &HeaderName| !is_content(name) && (may_say || name.as_str() != "capsule-protocol");
+    headers_frame(fields, response.headers.iter().filter(|(name, _)| travels(name)))
+}
+
+/// The HEADERS frame of an answer to a plain request; the length is the only one that travels.
+pub(super) fn encode_http_response(response: &Response, length: Option<usize>) -> Bytes {
+    let length = length.map(|length| length.to_string());
+    let mut fields: Vec<(&[u8], &[u8])> = vec![(b":status", response.status.as_str().as_bytes())];
+    fields.extend(length.as_ref().map(|value| (&b"content-length"[..], value.as_bytes())));
+    headers_frame(fields, response.headers.iter().filter(|(name, _)| *name != header::CONTENT_LENGTH))
 }
 
 fn headers_frame<'a>(
     mut fields: Vec<(&'a [u8], &'a [u8])>,
     headers: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
 ) -> Bytes {
-    let own = headers.filter(|(name, _)| !is_forbidden(name) && !is_content(name));
+    let own = headers.filter(|(name, _)| !is_forbidden(name));
     fields.extend(own.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())));
     let mut block = Vec::with_capacity(128);
     qpack::encode(fields, &mut block);
@@ -340,9 +351,13 @@ mod tests {
     #[test]
     fn other_requests_are_told_apart() {
         let get = [(":method", "GET"), (":scheme", "https"), (":authority", "h"), (":path", "/")];
-        assert_eq!(parse_request(fields(&get)), Ok(Parsed::Plain));
+        let plain = |list: &[(&str, &str)]| match parse_request(fields(list)) {
+            Ok(Parsed::Plain(request)) => Some((request.method.to_string(), request.authority)),
+            _ => None,
+        };
+        assert_eq!(plain(&get), Some(("GET".into(), "h".into())));
         let host_only = [(":method", "GET"), (":scheme", "https"), (":path", "/"), ("host", "h")];
-        assert_eq!(parse_request(fields(&host_only)), Ok(Parsed::Plain));
+        assert_eq!(plain(&host_only), Some(("GET".into(), "h".into())));
         assert_eq!(parse_request(fields(&[(":method", "CONNECT"), (":authority", "h:1")])), Ok(Parsed::Tunnel));
     }
 

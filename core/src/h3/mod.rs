@@ -7,6 +7,7 @@ mod control;
 pub(crate) mod dialect;
 mod goaway;
 pub(crate) mod message;
+mod plain;
 pub(crate) mod protocols;
 mod requests;
 #[cfg(test)]
@@ -25,7 +26,7 @@ use goaway::GoAway;
 use crate::wire::qpack::{DecoderStream, EncoderStream};
 use crate::wire::settings::Settings;
 use crate::wire::{frame, stream_header};
-use crate::{Config, Dialect, ErrorCode, Request, Response, Role, SessionId, StreamId};
+use crate::{Config, Dialect, ErrorCode, HttpRequest, Request, Response, Role, SessionId, StreamId};
 
 /// An order from HTTP/3 to the connection.
 #[derive(Debug, PartialEq)]
@@ -46,6 +47,8 @@ pub(crate) enum Action {
     Attach { stream: StreamId, session: SessionId },
     /// A client asks for a session on this stream (server only).
     Request { stream: StreamId, request: Box<Request> },
+    /// A client asks for something else (server only); see [`Http3::respond`].
+    Plain { stream: StreamId, request: Box<HttpRequest> },
     /// The server answered our CONNECT (client only).
     Response { stream: StreamId, response: Box<Response> },
     /// Bytes of the capsule protocol on an accepted CONNECT.

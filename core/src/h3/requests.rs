@@ -130,6 +130,7 @@ impl Http3 {
             // RFC 9114, section 4.1.1.
             Phase::Headers => self.give_up(stream, ErrorCode::H3_REQUEST_INCOMPLETE),
             Phase::Waiting | Phase::Open => self.actions.push_back(Action::Ended { stream }),
+            Phase::Discarding | Phase::Trailers if request.unanswered => {}
             Phase::Discarding | Phase::Trailers => self.forget(stream),
         }
         Ok(())
@@ -152,6 +153,9 @@ impl Http3 {
                     self.actions.push_back(Action::Aborted { stream, code });
                 }
             }
+            Phase::Discarding | Phase::Trailers if request.unanswered => {
+                self.actions.push_back(Action::Aborted { stream, code });
+            }
             Phase::Open => self.actions.push_back(Action::Aborted { stream, code }),
             Phase::Discarding | Phase::Trailers => self.forget(stream),
         }
@@ -160,7 +164,10 @@ impl Http3 {
     /// Decides what a request is once SETTINGS are here; before, it waits (draft-16, section 3.1).
     pub(super) fn judge(&mut self, stream: StreamId, parsed: Parsed) {
         let (token, mut request) = match parsed {
-            Parsed::Plain => return self.answer(stream, &Response::new(StatusCode::NOT_FOUND)),
+            Parsed::Plain(request) if self.config.http_requests > 0 => {
+                return self.plain(stream, request);
+            }
+            Parsed::Plain(_) => return self.answer(stream, &Response::new(StatusCode::NOT_FOUND)),
             Parsed::Tunnel => return self.answer(stream, &Response::new(StatusCode::NOT_IMPLEMENTED)),
             Parsed::Upgrade { token, request } => (token, request),
         };
@@ -197,11 +204,7 @@ impl Http3 {
     fn answer(&mut self, stream: StreamId, response: &Response) {
         let bytes = message::encode_response(response, None);
         self.actions.push_back(Action::Send { stream, bytes });
-        self.actions.push_back(Action::Finish { stream });
-        if let Some(Stream::Request(request)) = self.streams.get_mut(&stream) {
-            request.phase = Phase::Discarding;
-        }
-        self.actions.push_back(Action::Answered { stream });
+        self.answered(stream);
     }
 
     fn too_large(&mut self, stream: StreamId) {

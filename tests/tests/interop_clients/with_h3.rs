@@ -28,7 +28,7 @@ struct Session {
     uni_streams: UnboundedReceiver<Incoming>,
     id: u64,
     /// As long as it is there, h3 keeps the connection.
-    _requests: h3::client::SendRequest<crate::h3_adapter::Opener, Bytes>,
+    requests: h3::client::SendRequest<crate::h3_adapter::Opener, Bytes>,
 }
 
 async fn quic(demo: &Demo) -> quinn::Connection {
@@ -61,7 +61,7 @@ async fn connect(demo: &Demo, path: &str) -> Result<Session, (StatusCode, Option
         return Err((response.status(), refused));
     }
     let id = connect.id().into_inner();
-    Ok(Session { quic, connect, uni_streams, id, _requests: requests })
+    Ok(Session { quic, connect, uni_streams, id, requests })
 }
 
 impl Session {
@@ -217,4 +217,33 @@ async fn plain_http_gets_answers() {
     let mut request = requests.send_request(connect_request(&demo, "/echo")).await.unwrap();
     let response = within(request.recv_response()).await.unwrap();
     assert_eq!(response.status(), StatusCode::NOT_IMPLEMENTED);
+}
+
+#[tokio::test]
+async fn health_checks_are_answered_beside_a_session() {
+    let demo = demo();
+    let mut session = connect(&demo, "/echo").await.ok().unwrap();
+    for (method, path, status, body) in [
+        (Method::GET, "/health", 200, "ok\n"),
+        (Method::HEAD, "/health", 200, ""),
+        (Method::POST, "/health", 405, ""),
+        (Method::GET, "/elsewhere", 404, ""),
+    ] {
+        let request = Request::builder().method(method.clone()).uri(demo.url(path)).body(()).unwrap();
+        let mut request = session.requests.send_request(request).await.unwrap();
+        if method == Method::POST {
+            request.send_data(Bytes::from_static(b"thrown away")).await.unwrap();
+        }
+        request.finish().await.unwrap();
+        let response = within(request.recv_response()).await.unwrap();
+        assert_eq!(response.status().as_u16(), status, "{method} {path}");
+        let length = response.headers().get("content-length").unwrap().to_str().unwrap().to_owned();
+        let mut content = BytesMut::new();
+        while let Some(mut data) = within(request.recv_data()).await.unwrap() {
+            content.extend_from_slice(&data.copy_to_bytes(data.remaining()));
+        }
+        assert_eq!(content, body, "{method} {path}");
+        assert_eq!(length, if status == 200 { "3" } else { "0" }, "{method} {path}");
+    }
+    assert_eq!(within(session.echo_bidi(b"undisturbed")).await, b"undisturbed");
 }

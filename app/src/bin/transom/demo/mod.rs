@@ -199,6 +199,8 @@ Routes:
   /chat                    a chat room: each datagram (UTF-8, up to 1000 bytes) goes to everyone else
   /stats                   the server's statistics as JSON on a unidirectional stream
 
+A plain HTTP/3 request for /health is answered with `ok`, any other with 404.
+
 Requests with an `Origin` are refused with 403 unless it is the page's or allowed with --allow-origin.
 
 SIGINT or SIGTERM drains for up to 2 seconds and exits with status 0; a second one exits at once with 130 or 143.

@@ -4,12 +4,12 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use transom::{
-    AllowOrigins, BiStream, FromRequest, Params, Path, Rejection, Request, SendStream, ServerApp, Session,
-    SessionError, State, WriteError,
+    AllowOrigins, BiStream, FromRequest, HttpRequest, HttpResponse, Params, Path, Rejection, Request, SendStream,
+    ServerApp, Session, SessionError, State, WriteError,
 };
 
 use super::echo::{discard, echo, read_away};
@@ -43,7 +43,18 @@ pub(super) fn app(
         .route("/headers", headers)
         .route("/status/{code}", status)
         .route("/chat", async |session: Session, State(demo): State<Arc<Demo>>| demo.room.join(&session).await)
-        .route("/stats", stats))
+        .route("/stats", stats)
+        .http_fallback(async |request: HttpRequest| plain(&request)))
+}
+
+/// Whoever checks from outside whether the server is well asks without a session.
+fn plain(request: &HttpRequest) -> HttpResponse {
+    match (request.path(), request.method()) {
+        ("/health", &Method::GET | &Method::HEAD) => HttpResponse::from("ok\n"),
+        ("/health", _) => HttpResponse::from(StatusCode::METHOD_NOT_ALLOWED)
+            .header(http::header::ALLOW, HeaderValue::from_static("GET, HEAD")),
+        _ => HttpResponse::from(StatusCode::NOT_FOUND),
+    }
 }
 
 async fn source(session: Session, Path(ByteCount(bytes)): Path<ByteCount>) -> Result<(), SessionError> {
