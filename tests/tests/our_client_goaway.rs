@@ -89,6 +89,8 @@ async fn an_open_session_goes_on_and_is_told_to_wind_down() {
     peer.goes_away(4).await;
     within(session.draining()).await;
     assert_eq!(session.end(), None);
+    let second = within(Client::builder().connect_over(&session, "https://127.0.0.1/")).await;
+    assert!(matches!(second, Err(ClientError::Session(SessionEnd::NotProcessed))), "{second:?}");
     let mut stream = within(session.open_uni()).await.unwrap();
     stream.write_all(b"still here").await.unwrap();
     stream.finish().unwrap();

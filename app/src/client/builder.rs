@@ -170,7 +170,9 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// As [`connect`](Self::connect); [`ClientError::NotSupported`] with a session that a client opened to us.
+    /// As [`connect`](Self::connect); [`ClientError::NotSupported`] with a session that a client opened to us;
+    /// [`SessionEnd::NotProcessed`](crate::SessionEnd::NotProcessed) when the server is going away, and a new connection
+    /// is needed.
     ///
     /// # Cancel safety
     ///
