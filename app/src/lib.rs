@@ -37,6 +37,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod client;
+mod datagrams;
 mod driver;
 mod error;
 mod runtime;
@@ -60,9 +61,9 @@ pub use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 pub use transom_core::middleware::{AllowOrigins, Decision, Middleware, OriginError, Rejection};
 pub use transom_core::router::Params;
 pub use transom_core::{
-    Config, ConfigError, ConnectError, ConnectionError, ConnectionStats, DatagramStats, Dialect, EndpointStats,
-    ErrorCode, ExportError, HttpRequest, RecvStreamStats, Request, Response, SendDatagramError, SendStreamStats,
-    SessionEnd, SessionId, SessionStats, StreamId, rt,
+    Config, ConfigError, ConnectError, ConnectionError, ConnectionStats, DatagramOptions, DatagramPriority,
+    DatagramStats, Dialect, EndpointStats, ErrorCode, ExportError, HttpRequest, RecvStreamStats, Request, Response,
+    SendDatagramError, SendStreamStats, SessionEnd, SessionId, SessionStats, StreamId, rt,
 };
 #[cfg(feature = "tokio")]
 pub use transom_tokio::Tokio;

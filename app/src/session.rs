@@ -4,11 +4,9 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::HeaderMap;
 use transom_core::{
-    ConnectionStats, Direction, ExportError, Request, Response, SendDatagramError, SessionEnd, SessionId, SessionStats,
-    StreamId,
+    ConnectionStats, Direction, ExportError, Request, Response, SessionEnd, SessionId, SessionStats, StreamId,
 };
 
 use crate::client::ClientConnection;
@@ -155,65 +153,6 @@ impl Session {
         Ok(SendStream::new(self.stream(id)))
     }
 
-    /// Queues a datagram, without waiting; when the buffer is full, the oldest one in it is dropped.
-    ///
-    /// The buffer is [`Config::datagram_send_buffer`](crate::Config::datagram_send_buffer) of the connection.
-    ///
-    /// # Errors
-    ///
-    /// [`SendDatagramError::TooLarge`] when it does not fit one packet, [`SendDatagramError::Closed`] when the session
-    /// is over; never `Blocked`.
-    pub fn send_datagram(&self, payload: impl Into<Bytes>) -> Result<(), SendDatagramError> {
-        let payload = payload.into();
-        self.cell().act(|mut session| session.force_datagram(&payload)).unwrap_or(Err(SendDatagramError::Closed))
-    }
-
-    /// Queues a datagram, waiting while the buffer is full.
-    ///
-    /// # Errors
-    ///
-    /// [`SendDatagramError::TooLarge`] when it does not fit one packet, [`SendDatagramError::Closed`] when the session
-    /// is over; never `Blocked`.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future before it is ready sends nothing.
-    pub async fn send_datagram_wait(&self, payload: impl Into<Bytes>) -> Result<(), SendDatagramError> {
-        let payload = payload.into();
-        let mut place = Place::new(self.cell(), Kind::DatagramRoom);
-        let sent = poll_fn(|context| {
-            place.poll(context, |mut session| match session.send_datagram(&payload) {
-                Err(SendDatagramError::Blocked) => None,
-                result => Some(result),
-            })
-        });
-        sent.await.unwrap_or(Err(SendDatagramError::Closed))
-    }
-
-    /// Waits for a datagram; `None` once the session was closed by either side.
-    ///
-    /// Datagrams that are not read in time are dropped, the oldest first; see
-    /// [`Config::datagram_queue`](crate::Config::datagram_queue).
-    ///
-    /// # Errors
-    ///
-    /// [`SessionError::Ended`] when the session ended without being closed: the connection was lost, or a side
-    /// aborted.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future loses no datagram.
-    pub async fn recv_datagram(&self) -> Result<Option<Bytes>, SessionError> {
-        let mut place = Place::new(self.cell(), Kind::Datagram);
-        let received = poll_fn(|context| place.poll(context, |mut session| session.recv_datagram()));
-        none_if_clean(received.await)
-    }
-
-    /// The most payload bytes that fit a datagram now; it changes with the path, and is 0 once the session is over.
-    pub fn max_datagram_size(&self) -> usize {
-        self.cell().look(|mut session| session.max_datagram_size()).unwrap_or(0)
-    }
-
     /// Fills `output` with keying material that both ends of this session, and nobody else, derive from the same label
     /// and context (draft-ietf-webtrans-http3-16, section 4.8).
     ///
@@ -328,7 +267,7 @@ impl Session {
         &self.cell().shared
     }
 
-    fn cell(&self) -> &SessionCell {
+    pub(crate) fn cell(&self) -> &SessionCell {
         &self.handle.cell
     }
 
@@ -361,7 +300,7 @@ impl Drop for Handle {
 }
 
 /// A clean end is no error to who waits for more.
-fn none_if_clean<T>(result: Result<T, SessionEnd>) -> Result<Option<T>, SessionError> {
+pub(crate) fn none_if_clean<T>(result: Result<T, SessionEnd>) -> Result<Option<T>, SessionError> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(end) if end.is_clean() => Ok(None),

@@ -4,8 +4,10 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{Running, echo, within};
-use transom::{ConnectionStats, ServerApp};
+use transom::{ConnectionStats, DatagramPriority, ServerApp};
 
 #[tokio::test]
 async fn sessions_and_streams_count_and_streams_remember() {
@@ -36,6 +38,28 @@ async fn sessions_and_streams_count_and_streams_remember() {
     assert_eq!(stream.send.stats().bytes_written, 350, "the handle remembers");
     drop(running);
     while session.connection_stats() != ConnectionStats::default() {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+#[tokio::test]
+async fn datagrams_have_priorities_and_ages_that_an_application_chooses() {
+    let running = Running::start(ServerApp::new().route("/echo", echo));
+    let session = running.session("/echo").await;
+    let mut options = session.datagram_options().unwrap();
+    assert_eq!(options.incoming_max_age, None);
+    options.incoming_max_age = Some(Duration::from_millis(20));
+    options.outgoing_high_water_mark = 1;
+    session.set_datagram_options(options);
+    assert_eq!(session.datagram_options(), Some(options));
+    session.send_datagram_with_priority(b"not read in time".as_slice(), DatagramPriority::High).unwrap();
+    while session.stats().unwrap().datagrams.expired_incoming == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // Each waits for room; the mark holds one.
+    for _ in 0..20 {
+        within(session.send_datagram_wait(b"waits".as_slice())).await.unwrap();
+    }
+    assert_eq!(within(session.recv_datagram()).await.unwrap().unwrap(), "waits");
+    assert_eq!(session.stats().unwrap().datagrams.dropped_outgoing, 0);
 }

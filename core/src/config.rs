@@ -49,12 +49,23 @@ pub struct Config {
     pub connection_window_before_session: u32,
     /// Bytes written but not yet acknowledged that one connection may keep.
     pub send_window: u32,
-    /// Bytes of datagrams waiting to be sent on one connection; the oldest are dropped beyond it.
+    /// Datagrams of one session waiting to be sent; an application that has more waits, or has the oldest dropped.
+    pub datagram_send_queue: usize,
+    /// Bytes of datagrams of one session waiting to be sent, 48 for each datagram counted on top.
     pub datagram_send_buffer: usize,
+    /// Age above which a datagram is not sent any more; `None` sends them however old they are. An application may choose
+    /// another age for a session, see [`DatagramOptions`](crate::DatagramOptions).
+    pub datagram_send_max_age: Option<Duration>,
     /// Datagrams waiting to be read by one session; the oldest are dropped beyond it.
     pub datagram_queue: usize,
-    /// Bytes of datagrams waiting to be read by one session, 32 for each datagram counted on top.
+    /// Bytes of datagrams waiting to be read by one session, 48 for each datagram counted on top.
     pub datagram_queue_bytes: usize,
+    /// Age above which a datagram is not given to the application any more; `None` gives them however old they are.
+    pub datagram_max_age: Option<Duration>,
+    /// Bytes of datagrams waiting to be sent by all sessions of a connection together, and the same for those waiting to
+    /// be read. Half of it is for who comes first, the other half is shared out among `max_sessions`, so this should be
+    /// at least twice what one session may have.
+    pub connection_datagram_bytes: usize,
     /// Streams held for a session that does not exist yet; more are rejected with WT_BUFFERED_STREAM_REJECTED.
     pub held_streams: usize,
     /// Datagrams held for a session that does not exist yet; more are dropped.
@@ -116,9 +127,13 @@ impl Default for Config {
             connection_window: 1024 * 1024,
             connection_window_before_session: 256 * 1024,
             send_window: 512 * 1024,
+            datagram_send_queue: 1_024,
             datagram_send_buffer: 64 * 1024,
+            datagram_send_max_age: None,
             datagram_queue: 256,
             datagram_queue_bytes: 64 * 1024,
+            datagram_max_age: None,
+            connection_datagram_bytes: 128 * 1024,
             held_streams: 64,
             held_datagrams: 64,
             hold_timeout: Duration::from_secs(5),

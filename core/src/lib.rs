@@ -33,6 +33,7 @@
 pub mod admission;
 mod config;
 mod connection;
+mod datagrams;
 mod deadlines;
 mod endpoint;
 mod error;
@@ -53,6 +54,7 @@ pub mod wire;
 
 pub use config::Config;
 pub use connection::{Connection, RecvStream, SendStream, Session};
+pub use datagrams::{DatagramOptions, DatagramPriority};
 pub use endpoint::{Endpoint, EndpointStats};
 pub use error::{
     ConfigError, ConnectError, ConnectionError, ErrorCode, ExportError, OpenError, ReadError, SendDatagramError,

@@ -10,7 +10,7 @@
 //! | `packetsReceived` | not known; [`ConnectionStats::udp_datagrams_received`] is lower where packets share a datagram |
 //! | `smoothedRtt`, `rttVariation`, `minRtt` | [`ConnectionStats::rtt`], [`ConnectionStats::rtt_variation`], [`ConnectionStats::min_rtt`] |
 //! | `estimatedSendRate`, `atSendCapacity` | the same |
-//! | `datagrams.droppedIncoming` | [`DatagramStats::dropped_incoming`] |
+//! | `datagrams.droppedIncoming`, `.expiredIncoming`, `.expiredOutgoing` | [`DatagramStats::dropped_incoming`], [`DatagramStats::expired_incoming`], [`DatagramStats::expired_outgoing`] |
 //! | `datagrams.lostOutgoing` | not known: QUIC counts lost packets, not what was in them |
 //! | `bytesWritten` of a send stream | [`SendStreamStats::bytes_written`] |
 //! | `bytesSent`, `bytesAcknowledged` of a send stream | not known before [`Event::StreamFinished`](crate::Event::StreamFinished), when all of it is |
@@ -91,6 +91,13 @@ pub struct DatagramStats {
     pub received: u64,
     /// Dropped because they were not read in time for newer ones to have room.
     pub dropped_incoming: u64,
+    /// Dropped because they were not read before they were too old.
+    pub expired_incoming: u64,
+    /// Dropped because they did not leave in time for newer ones to have room, or before the session ended or the path
+    /// became too small for them.
+    pub dropped_outgoing: u64,
+    /// Dropped because they did not leave before they were too old.
+    pub expired_outgoing: u64,
 }
 
 /// Figures of a sending half.
@@ -120,6 +127,17 @@ impl RecvStreamStats {
     /// The figures of a stream that gave this much.
     pub fn new(bytes_read: u64) -> Self {
         Self { bytes_read }
+    }
+}
+
+impl DatagramStats {
+    pub(crate) fn add(&mut self, more: &Self) {
+        self.sent += more.sent;
+        self.received += more.received;
+        self.dropped_incoming += more.dropped_incoming;
+        self.expired_incoming += more.expired_incoming;
+        self.dropped_outgoing += more.dropped_outgoing;
+        self.expired_outgoing += more.expired_outgoing;
     }
 }
 

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use transom_core::{Config, Direction, Event, Receive, Request, Response, SessionId};
+use transom_core::{Config, DatagramPriority, Direction, Event, Receive, Request, Response, SessionId};
 use transom_tests::simulation::{LinkConfig, Pair, Side};
 
 const BIDI: Direction = Direction::Bidirectional;
@@ -33,6 +33,8 @@ enum Command {
     Read(u8),
     Stop(u8, u32),
     Datagram(u16),
+    UnforcedDatagram(u16, DatagramPriority),
+    DatagramAge(Option<u8>),
     ReceiveDatagram,
     Drain,
     OldTimeout,
@@ -41,6 +43,7 @@ enum Command {
 
 fn command() -> impl Strategy<Value = Command> {
     let direction = prop_oneof![Just(BIDI), Just(UNI)];
+    let priority = prop_oneof![Just(DatagramPriority::Low), Just(DatagramPriority::High)];
     prop_oneof![
         direction.clone().prop_map(Command::Open),
         direction.prop_map(Command::Accept),
@@ -50,6 +53,8 @@ fn command() -> impl Strategy<Value = Command> {
         any::<u8>().prop_map(Command::Read),
         (any::<u8>(), any::<u32>()).prop_map(|(stream, code)| Command::Stop(stream, code)),
         (0u16..1_400).prop_map(Command::Datagram),
+        (0u16..1_400, priority).prop_map(|(size, priority)| Command::UnforcedDatagram(size, priority)),
+        prop::option::of(any::<u8>()).prop_map(Command::DatagramAge),
         Just(Command::ReceiveDatagram),
         Just(Command::Drain),
         Just(Command::OldTimeout),
@@ -83,6 +88,19 @@ fn give(end: &mut Side, session: SessionId, known: &mut Known, command: &Command
         Command::Datagram(size) => {
             if let Some(mut session) = end.connection().session(session) {
                 let _ = session.force_datagram(&vec![2; usize::from(*size)]);
+            }
+        }
+        Command::UnforcedDatagram(size, priority) => {
+            if let Some(mut session) = end.connection().session(session) {
+                let _ = session.send_datagram_with_priority(&vec![3; usize::from(*size)], *priority);
+            }
+        }
+        Command::DatagramAge(millis) => {
+            if let Some(mut session) = end.connection().session(session) {
+                let mut options = session.datagram_options();
+                options.outgoing_max_age = millis.map(|millis| Duration::from_millis(millis.into()));
+                options.incoming_max_age = options.outgoing_max_age;
+                session.set_datagram_options(options);
             }
         }
         Command::ReceiveDatagram => {

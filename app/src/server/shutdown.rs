@@ -203,6 +203,7 @@ fn add(sum: &mut EndpointStats, part: &EndpointStats) {
     sum.datagrams_received += part.datagrams_received;
     sum.datagrams_sent += part.datagrams_sent;
     sum.datagrams_dropped += part.datagrams_dropped;
+    sum.datagrams_expired += part.datagrams_expired;
     sum.udp_datagrams_received += part.udp_datagrams_received;
     sum.udp_bytes_received += part.udp_bytes_received;
     sum.udp_datagrams_sent += part.udp_datagrams_sent;

@@ -1,21 +1,372 @@
 //! Datagrams between QUIC and the queues of sessions.
+//!
+//! What waits to be sent waits here, per session, and not in QUIC, so that its age and the other sessions' turns are
+//! looked at as late as possible: just before a transmit is filled. QUIC is given no more than that transmit can take.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::Connection;
-use crate::{Event, SessionId};
+use super::batch::Batch;
+use super::handles::Session;
+use super::quic::Quic;
+use super::{Connection, Timer};
+use crate::session::outgoing::{OVERHEAD, Outgoing};
+use crate::wire::datagram;
+use crate::{DatagramOptions, DatagramPriority, DatagramStats, Event, SendDatagramError, SessionId};
+
+/// What the sessions of a connection have waiting, in both directions.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    /// Sessions with something to send, the next one first.
+    turns: VecDeque<SessionId>,
+    /// Sessions that were given something to send since the time was last known.
+    untimed: Vec<SessionId>,
+    outgoing_bytes: usize,
+    incoming_bytes: usize,
+    batch: Batch,
+}
+
+/// Bytes that a session may send in its turn.
+const QUANTUM: i64 = 1_500;
+/// Bytes of a DATAGRAM frame beside its payload, at most, for payloads of less than 16 KiB.
+const FRAME_OVERHEAD: usize = 3;
 
 impl Connection {
+    /// Gives QUIC datagrams for the next transmit: as many as fit `max_segments` packets at most, one more where they do
+    /// not fill them evenly.
+    pub(crate) fn fill_datagrams(&mut self, now: Instant, max_segments: usize) {
+        if self.waiting.turns.is_empty() && self.waiting.untimed.is_empty() {
+            return;
+        }
+        let size = self.quic.max_datagram_size().unwrap_or(0);
+        let left = self.quic.datagram_bytes_waiting();
+        let batch = self.waiting.batch.next(left, max_segments);
+        let mut room = (batch * (size + FRAME_OVERHEAD)).saturating_sub(left);
+        while room > 0 && self.quic.datagram_space() >= size {
+            let Some(id) = self.waiting.turns.front().copied() else { break };
+            self.turn(id, now, &mut room);
+        }
+        self.waiting.batch.filled(self.quic.datagram_bytes_waiting(), !self.waiting.turns.is_empty());
+        while let Some(id) = self.waiting.untimed.pop() {
+            if let Some(session) = self.sessions.get_mut(id) {
+                session.outgoing.time(now);
+                self.watch_datagrams(id);
+            }
+        }
+    }
+
+    /// Lets the first session in turn give QUIC some of its datagrams.
+    fn turn(&mut self, id: SessionId, now: Instant, room: &mut usize) {
+        let credit = self.sessions.get(id).map_or(0, |session| session.outgoing.credit);
+        let granted = if credit > 0 { credit } else { credit + QUANTUM };
+        let alone = self.waiting.turns.len() == 1;
+        let share = if alone { *room } else { usize::try_from(granted).unwrap_or(0).min(*room) };
+        let given = if share == 0 { 0 } else { self.give(id, now, share) };
+        *room = room.saturating_sub(given);
+        self.with_outgoing(id, |outgoing| {
+            // Who was alone took from nobody.
+            outgoing.credit = if alone { 0 } else { granted - i64::try_from(given).unwrap_or(i64::MAX) };
+        });
+        let Some(session) = self.sessions.get_mut(id) else {
+            self.waiting.turns.pop_front();
+            return;
+        };
+        if session.outgoing.is_empty() {
+            session.outgoing.in_turn = false;
+            session.outgoing.credit = 0;
+            self.waiting.turns.pop_front();
+        } else if session.outgoing.credit <= 0 {
+            self.waiting.turns.rotate_left(1);
+        }
+    }
+
+    /// Gives QUIC datagrams of a session until `room` is used up; returns the bytes they take in packets.
+    fn give(&mut self, id: SessionId, now: Instant, room: usize) -> usize {
+        let max_age = self.datagram_options(id).outgoing_max_age;
+        let Some(session) = self.sessions.get_mut(id) else { return 0 };
+        let before = session.outgoing.bytes();
+        let (given, stats) = give(&mut session.outgoing, &mut self.quic, now, max_age, room);
+        let freed = before - session.outgoing.bytes();
+        self.waiting.outgoing_bytes -= freed;
+        self.unblock(id, freed > 0);
+        self.count_datagrams(id, &stats);
+        given
+    }
+
+    /// The session is about to be closed on our side: what waits goes ahead of that, as far as QUIC has room. How old it
+    /// is shows the newest time known.
+    pub(super) fn give_all_datagrams(&mut self, id: SessionId) {
+        self.give(id, self.now, usize::MAX);
+    }
+
+    fn send_datagram(
+        &mut self,
+        id: SessionId,
+        payload: &[u8],
+        priority: DatagramPriority,
+        force: bool,
+    ) -> Result<(), SendDatagramError> {
+        if !self.sessions.get(id).is_some_and(crate::session::SessionState::is_open) {
+            return Err(SendDatagramError::Closed);
+        }
+        // Checked first, so that an oversized payload is not copied.
+        let max = self.max_datagram_size(id).ok_or(SendDatagramError::Closed)?;
+        if payload.len() > max {
+            return Err(SendDatagramError::TooLarge { max });
+        }
+        let cost = datagram::prefix_size(id.0) + payload.len() + OVERHEAD;
+        while !self.has_room(id, cost) {
+            if !force {
+                self.with_outgoing(id, |outgoing| outgoing.blocked = true);
+                return Err(SendDatagramError::Blocked);
+            }
+            let dropped = self.with_outgoing(id, |outgoing| outgoing.drop_oldest(priority));
+            self.count_datagrams(id, &DatagramStats { dropped_outgoing: 1, ..DatagramStats::default() });
+            if dropped != Some(true) {
+                // Everything that waits is more important than this one.
+                return Ok(());
+            }
+        }
+        let Some(session) = self.sessions.get_mut(id) else { return Err(SendDatagramError::Closed) };
+        session.outgoing.push(datagram::encode(id.0, payload), priority);
+        self.waiting.outgoing_bytes += cost;
+        if !std::mem::replace(&mut session.outgoing.in_turn, true) {
+            self.waiting.turns.push_back(id);
+        }
+        if !std::mem::replace(&mut session.outgoing.untimed, true) {
+            self.waiting.untimed.push(id);
+        }
+        Ok(())
+    }
+
+    /// Whether a datagram may be added to what waits to be sent. One may always wait, so that who is blocked has one
+    /// whose leaving unblocks it.
+    fn has_room(&self, id: SessionId, cost: usize) -> bool {
+        let Some(outgoing) = self.sessions.get(id).map(|session| &session.outgoing) else { return false };
+        let allowed = self.allowed(outgoing.bytes(), self.waiting.outgoing_bytes, self.config.datagram_send_buffer);
+        let fits = outgoing.len() < self.datagram_options(id).outgoing_high_water_mark;
+        outgoing.is_empty() || fits && outgoing.bytes() + cost <= allowed
+    }
+
+    /// Bytes that a session may have waiting, at most `most`, where it has `own` and all together have `total`: half of
+    /// what a connection may have is there for who comes first, the other half is shared out.
+    fn allowed(&self, own: usize, total: usize, most: usize) -> usize {
+        let half = self.config.connection_datagram_bytes / 2;
+        let share = half / self.config.max_sessions.max(1);
+        half.saturating_sub(total - own).max(share).min(most)
+    }
+
+    /// The most payload bytes that are taken; `None` when QUIC takes no datagrams.
+    fn max_datagram_size(&mut self, id: SessionId) -> Option<usize> {
+        let buffer = self.config.datagram_send_buffer.saturating_sub(OVERHEAD);
+        let size = self.quic.max_datagram_size()?.min(buffer);
+        Some(size.saturating_sub(datagram::prefix_size(id.0)))
+    }
+
     /// Queues a datagram for an open session.
     pub(super) fn queue_datagram(&mut self, id: SessionId, payload: Bytes) {
+        let mark = self.datagram_options(id).incoming_high_water_mark;
+        let own = self.sessions.get(id).map_or(0, |session| session.datagrams.bytes());
+        let bytes = self.allowed(own, self.waiting.incoming_bytes, self.config.datagram_queue_bytes);
         let Some(session) = self.sessions.get_mut(id) else { return };
-        let dropped = session.datagrams.push(payload, self.config.datagram_queue, self.config.datagram_queue_bytes);
-        self.counters.datagrams_received += 1;
-        self.counters.datagrams_dropped += dropped;
-        self.count_datagrams(id, |stats| {
-            stats.received += 1;
-            stats.dropped_incoming += dropped;
-        });
+        let dropped_incoming = session.datagrams.push(payload, self.now, mark, bytes);
+        self.waiting.incoming_bytes = self.waiting.incoming_bytes - own + session.datagrams.bytes();
+        self.count_datagrams(id, &DatagramStats { received: 1, dropped_incoming, ..DatagramStats::default() });
+        self.watch_datagrams(id);
         self.hints.push(Event::DatagramReceived { session: id });
     }
+
+    fn recv_datagram(&mut self, id: SessionId) -> Option<Bytes> {
+        let max_age = self.datagram_options(id).incoming_max_age;
+        let session = self.sessions.get_mut(id)?;
+        let own = session.datagrams.bytes();
+        let (datagram, expired_incoming) = session.datagrams.pop(self.now, max_age);
+        self.waiting.incoming_bytes = self.waiting.incoming_bytes - own + session.datagrams.bytes();
+        if expired_incoming > 0 {
+            self.count_datagrams(id, &DatagramStats { expired_incoming, ..DatagramStats::default() });
+        }
+        datagram
+    }
+
+    /// Drops what has grown too old.
+    pub(super) fn expire_datagrams(&mut self, id: SessionId) {
+        let options = self.datagram_options(id);
+        let now = self.now;
+        let expired = self.with_outgoing(id, |outgoing| outgoing.expire(now, options.outgoing_max_age));
+        let Some(expired_outgoing) = expired else { return };
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        let own = session.datagrams.bytes();
+        let expired_incoming = session.datagrams.expire(now, options.incoming_max_age);
+        self.waiting.incoming_bytes = self.waiting.incoming_bytes - own + session.datagrams.bytes();
+        let stats = DatagramStats { expired_incoming, expired_outgoing, ..DatagramStats::default() };
+        self.count_datagrams(id, &stats);
+        self.unblock(id, expired_outgoing > 0);
+        self.timers.set(Timer::Datagrams(id), self.datagram_deadline(id));
+    }
+
+    /// The session is over: nothing waits for it any more.
+    pub(super) fn forget_datagrams(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        let (outgoing, incoming) = (std::mem::take(&mut session.outgoing), std::mem::take(&mut session.datagrams));
+        self.waiting.outgoing_bytes -= outgoing.bytes();
+        self.waiting.incoming_bytes -= incoming.bytes();
+        self.timers.set(Timer::Datagrams(id), None);
+        let dropped_outgoing = outgoing.len() as u64;
+        self.count_datagrams(id, &DatagramStats { dropped_outgoing, ..DatagramStats::default() });
+    }
+
+    /// Sees to it that what grows too old goes even if nothing else happens.
+    fn watch_datagrams(&mut self, id: SessionId) {
+        let options = self.datagram_options(id);
+        let ages = options.outgoing_max_age.is_some() || options.incoming_max_age.is_some();
+        if ages && !self.timers.contains(Timer::Datagrams(id)) {
+            self.timers.set(Timer::Datagrams(id), self.datagram_deadline(id));
+        }
+    }
+
+    /// When the first of what waits will be too old.
+    fn datagram_deadline(&self, id: SessionId) -> Option<Instant> {
+        let options = self.datagram_options(id);
+        let session = self.sessions.get(id)?;
+        let after = |oldest: Option<Instant>, max_age: Option<Duration>| {
+            // Too old is what is older than the limit, not what is as old.
+            oldest?.checked_add(max_age?.checked_add(Duration::from_nanos(1))?)
+        };
+        let outgoing = after(session.outgoing.oldest(), options.outgoing_max_age);
+        let incoming = after(session.datagrams.oldest(), options.incoming_max_age);
+        outgoing.into_iter().chain(incoming).min()
+    }
+
+    fn datagram_options(&self, id: SessionId) -> DatagramOptions {
+        let chosen = self.sessions.get(id).and_then(|session| session.datagram_options);
+        chosen.unwrap_or_else(|| DatagramOptions::of(&self.config))
+    }
+
+    /// Something of a session left the queue: who was told that there is no room may try again.
+    fn unblock(&mut self, id: SessionId, left: bool) {
+        if let Some(session) = self.sessions.get_mut(id)
+            && left
+            && std::mem::take(&mut session.outgoing.blocked)
+        {
+            self.hints.push(Event::DatagramsUnblocked);
+        }
+    }
+
+    /// Changes a send queue, and what all of them have together with it.
+    fn with_outgoing<T>(&mut self, id: SessionId, change: impl FnOnce(&mut Outgoing) -> T) -> Option<T> {
+        let outgoing = &mut self.sessions.get_mut(id)?.outgoing;
+        let before = outgoing.bytes();
+        let result = change(outgoing);
+        self.waiting.outgoing_bytes = self.waiting.outgoing_bytes - before + outgoing.bytes();
+        Some(result)
+    }
+}
+
+impl Session<'_> {
+    /// Queues a datagram to be sent, when there is room for it; the same as
+    /// [`send_datagram_with_priority`](Self::send_datagram_with_priority) with a normal one.
+    ///
+    /// # Errors
+    ///
+    /// `Blocked` when as much waits as may: see [`DatagramOptions`] for the number, and
+    /// [`Config::datagram_send_buffer`](crate::Config::datagram_send_buffer) for the bytes.
+    pub fn send_datagram(&mut self, payload: &[u8]) -> Result<(), SendDatagramError> {
+        self.connection.send_datagram(self.id, payload, DatagramPriority::Normal, false)
+    }
+
+    /// Queues a datagram to be sent; the oldest ones of the session that wait are dropped when there is no room.
+    ///
+    /// # Errors
+    ///
+    /// Never `Blocked`.
+    pub fn force_datagram(&mut self, payload: &[u8]) -> Result<(), SendDatagramError> {
+        self.connection.send_datagram(self.id, payload, DatagramPriority::Normal, true)
+    }
+
+    /// Queues a datagram to be sent before the session's others of a lower priority, when there is room for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_datagram`](Self::send_datagram).
+    pub fn send_datagram_with_priority(
+        &mut self,
+        payload: &[u8],
+        priority: DatagramPriority,
+    ) -> Result<(), SendDatagramError> {
+        self.connection.send_datagram(self.id, payload, priority, false)
+    }
+
+    /// Queues a datagram to be sent before the session's others of a lower priority. When there is no room, the oldest
+    /// of the lowest priority is dropped; that is this one, if everything that waits has a higher one.
+    ///
+    /// # Errors
+    ///
+    /// Never `Blocked`.
+    pub fn force_datagram_with_priority(
+        &mut self,
+        payload: &[u8],
+        priority: DatagramPriority,
+    ) -> Result<(), SendDatagramError> {
+        self.connection.send_datagram(self.id, payload, priority, true)
+    }
+
+    /// Takes the oldest datagram that waits and is not too old.
+    pub fn recv_datagram(&mut self) -> Option<Bytes> {
+        self.connection.recv_datagram(self.id)
+    }
+
+    /// Whether [`recv_datagram`](Self::recv_datagram) would return one.
+    pub fn has_datagrams(&self) -> bool {
+        let max_age = self.datagram_options().incoming_max_age;
+        let session = self.connection.sessions.get(self.id);
+        session.is_some_and(|session| session.datagrams.has_any(self.connection.now, max_age))
+    }
+
+    /// The most payload bytes a datagram can carry now; it changes with the path, and is 0 before the handshake.
+    pub fn max_datagram_size(&mut self) -> usize {
+        self.connection.max_datagram_size(self.id).unwrap_or(0)
+    }
+
+    /// How many datagrams may wait, and how long.
+    pub fn datagram_options(&self) -> DatagramOptions {
+        self.connection.datagram_options(self.id)
+    }
+
+    /// Changes how many datagrams may wait, and how long. It holds at once, also for those that wait; but those above a
+    /// mark that was lowered are only kept from becoming more.
+    pub fn set_datagram_options(&mut self, options: DatagramOptions) {
+        let connection = &mut *self.connection;
+        let Some(session) = connection.sessions.get_mut(self.id) else { return };
+        session.datagram_options = Some(options.within(&connection.config));
+        connection.timers.set(Timer::Datagrams(self.id), connection.datagram_deadline(self.id));
+        // A mark may have been raised.
+        connection.unblock(self.id, true);
+    }
+}
+
+/// Gives QUIC datagrams until `room` is used up; returns the bytes they take in packets.
+fn give(
+    outgoing: &mut Outgoing,
+    quic: &mut Quic,
+    now: Instant,
+    max_age: Option<Duration>,
+    room: usize,
+) -> (usize, DatagramStats) {
+    let (mut given, mut stats) = (0, DatagramStats::default());
+    let size = quic.max_datagram_size().unwrap_or(0);
+    while given < room && quic.datagram_space() >= size {
+        let (datagram, expired) = outgoing.pop(now, max_age);
+        stats.expired_outgoing += expired;
+        let Some(datagram) = datagram else { break };
+        given += datagram.len() + FRAME_OVERHEAD;
+        // What was queued for a larger path may not fit any more.
+        if quic.send_datagram(datagram) {
+            stats.sent += 1;
+        } else {
+            stats.dropped_outgoing += 1;
+        }
+    }
+    (given, stats)
 }

@@ -3,14 +3,12 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::Connection;
-use super::quic::{Read, SendDatagram, Write};
+use super::quic::{Read, Write};
 use super::streams::{Entry, RecvHalf, SendHalf, WebTransportStream};
 use crate::session::SessionState;
 use crate::session::transition::Input;
-use crate::wire::{app_error, capsule, datagram, stream_header};
-use crate::{
-    Direction, ErrorCode, OpenError, ReadError, Request, Response, SendDatagramError, SessionId, StreamId, WriteError,
-};
+use crate::wire::{app_error, capsule, stream_header};
+use crate::{Direction, ErrorCode, OpenError, ReadError, Request, Response, SessionId, StreamId, WriteError};
 
 /// A session that has been asked for or is open; borrowed from [`Connection::session`].
 #[derive(Debug)]
@@ -95,40 +93,6 @@ impl Session<'_> {
         self.state().is_some_and(|session| session.has_incoming(direction))
     }
 
-    /// Sends a datagram when there is room for it.
-    ///
-    /// # Errors
-    ///
-    /// `Blocked` when the buffer ([`Config::datagram_send_buffer`](crate::Config::datagram_send_buffer)) is full.
-    pub fn send_datagram(&mut self, payload: &[u8]) -> Result<(), SendDatagramError> {
-        self.datagram(payload, false)
-    }
-
-    /// Sends a datagram; the oldest ones waiting are dropped when there is no room.
-    ///
-    /// # Errors
-    ///
-    /// Never `Blocked`.
-    pub fn force_datagram(&mut self, payload: &[u8]) -> Result<(), SendDatagramError> {
-        self.datagram(payload, true)
-    }
-
-    /// Takes the oldest datagram that waits.
-    pub fn recv_datagram(&mut self) -> Option<Bytes> {
-        self.connection.sessions.get_mut(self.id)?.datagrams.pop()
-    }
-
-    /// Whether [`recv_datagram`](Self::recv_datagram) would return one.
-    pub fn has_datagrams(&self) -> bool {
-        self.state().is_some_and(|session| !session.datagrams.is_empty())
-    }
-
-    /// The most payload bytes a datagram can carry now; it changes with the path, and is 0 before the handshake.
-    pub fn max_datagram_size(&mut self) -> usize {
-        let prefix = datagram::prefix_size(self.id.0);
-        self.connection.quic.max_datagram_size().unwrap_or(0).saturating_sub(prefix)
-    }
-
     /// Asks the peer to wind the session down; nothing is closed by it.
     pub fn drain(&mut self) {
         self.end(Input::Drain);
@@ -143,6 +107,7 @@ impl Session<'_> {
             return;
         }
         let reason = capsule::truncate_reason(reason).to_owned();
+        self.connection.give_all_datagrams(self.id);
         self.end(Input::Close { code, reason });
     }
 
@@ -172,27 +137,6 @@ impl Session<'_> {
     fn end(&mut self, input: Input) {
         self.connection.apply(self.id, input);
         self.connection.act();
-    }
-
-    fn datagram(&mut self, payload: &[u8], drop_oldest: bool) -> Result<(), SendDatagramError> {
-        if !self.is_open() {
-            return Err(SendDatagramError::Closed);
-        }
-        // Checked first, so that an oversized payload is not copied.
-        let max = self.max_datagram_size();
-        if payload.len() > max {
-            return Err(SendDatagramError::TooLarge { max });
-        }
-        match self.connection.quic.send_datagram(datagram::encode(self.id.0, payload), drop_oldest) {
-            SendDatagram::Sent => {
-                self.connection.counters.datagrams_sent += 1;
-                self.connection.count_datagrams(self.id, |stats| stats.sent += 1);
-                Ok(())
-            }
-            SendDatagram::Blocked => Err(SendDatagramError::Blocked),
-            SendDatagram::TooLarge => Err(SendDatagramError::TooLarge { max }),
-            SendDatagram::Unsupported => Err(SendDatagramError::Closed),
-        }
     }
 }
 

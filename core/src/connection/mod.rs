@@ -4,6 +4,7 @@
 //! `handles` is what the application calls.
 
 mod actions;
+mod batch;
 pub(crate) mod congestion;
 mod datagrams;
 mod exporter;
@@ -80,6 +81,7 @@ pub struct Connection {
     to_close: Option<(ErrorCode, String)>,
     pub(crate) counters: Counters,
     datagram_stats: DatagramStats,
+    waiting: datagrams::Waiting,
 }
 
 /// Deadlines of a connection beside QUIC's own.
@@ -103,6 +105,8 @@ enum Timer {
     Early,
     /// The next step of leaving is due.
     Leave,
+    /// Datagrams of a session have grown too old.
+    Datagrams(SessionId),
     /// A STOP_SENDING must be answered with a reset of the same code.
     StopAnswer(StreamId, ErrorCode),
 }
@@ -118,6 +122,7 @@ pub(crate) struct Counters {
     pub(crate) datagrams_received: u64,
     pub(crate) datagrams_sent: u64,
     pub(crate) datagrams_dropped: u64,
+    pub(crate) datagrams_expired: u64,
     pub(crate) lost: u64,
 }
 
@@ -151,6 +156,7 @@ impl Connection {
             to_close: None,
             counters: Counters::default(),
             datagram_stats: DatagramStats::default(),
+            waiting: datagrams::Waiting::default(),
             config,
         }
     }
@@ -264,6 +270,11 @@ impl Connection {
         !self.hints.is_empty()
     }
 
+    /// Notes the time, for what arrives now and for commands.
+    pub(crate) fn at(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+    }
+
     /// Lets everything QUIC has to say take effect, without knowing the time.
     pub(crate) fn look(&mut self) {
         self.pump();
@@ -309,12 +320,16 @@ impl Connection {
             Timer::Undecided(stream) => self.h3.expired(stream),
             Timer::Answer(session) => self.apply(session, Input::AnswerTimeout),
             Timer::Plain(stream) => self.http_timeout(stream),
-            Timer::Finish(session) => self.apply(session, Input::Finish),
+            Timer::Finish(session) => {
+                self.give_all_datagrams(session);
+                self.apply(session, Input::Finish);
+            }
             Timer::Flush(session) if self.is_flushed(session) => {}
             Timer::Flush(session) => self.apply(session, Input::FlushTimeout),
             Timer::Linger(session) => self.apply(session, Input::LingerTimeout),
             Timer::Early => self.expire_early(),
             Timer::Leave => self.leave_timeout(),
+            Timer::Datagrams(session) => self.expire_datagrams(session),
             Timer::StopAnswer(stream, code) => _ = self.quic.reset(stream, code),
         }
         self.act();

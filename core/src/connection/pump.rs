@@ -53,7 +53,6 @@ impl Connection {
                     self.datagram_received(datagram);
                 }
             }
-            QuicEvent::DatagramsUnblocked => self.hints.push(Event::DatagramsUnblocked),
         }
     }
 

@@ -17,6 +17,8 @@ pub(crate) const RESET_STREAM_AT: bool = false;
 /// A QUIC connection in our own vocabulary.
 pub(crate) struct Quic {
     inner: quinn::Connection,
+    /// The space for datagrams while none waits.
+    datagram_buffer: usize,
     error: Option<ConnectionError>,
 }
 
@@ -33,7 +35,6 @@ pub(crate) enum QuicEvent {
     Stopped(StreamId),
     Available(Direction),
     DatagramReceived,
-    DatagramsUnblocked,
 }
 
 /// Result of a read: bytes, the end, or nothing yet.
@@ -55,18 +56,10 @@ pub(crate) enum Write {
     Closed,
 }
 
-/// Result of sending a datagram.
-#[derive(Debug)]
-pub(crate) enum SendDatagram {
-    Sent,
-    Blocked,
-    TooLarge,
-    Unsupported,
-}
-
 impl Quic {
-    pub(crate) fn new(inner: quinn::Connection) -> Self {
-        Self { inner, error: None }
+    pub(crate) fn new(mut inner: quinn::Connection) -> Self {
+        let datagram_buffer = inner.datagrams().send_buffer_space();
+        Self { inner, datagram_buffer, error: None }
     }
 
     // Driven by the endpoint.
@@ -89,7 +82,8 @@ impl Quic {
             }
             quinn::Event::Stream(event) => stream_event(event),
             quinn::Event::DatagramReceived => QuicEvent::DatagramReceived,
-            quinn::Event::DatagramsUnblocked => QuicEvent::DatagramsUnblocked,
+            // We never give it more than it has room for.
+            quinn::Event::DatagramsUnblocked => return self.poll(),
         };
         Some(event)
     }
@@ -255,15 +249,19 @@ impl Quic {
         self.inner.datagrams().max_size()
     }
 
-    pub(crate) fn send_datagram(&mut self, datagram: Bytes, drop_oldest: bool) -> SendDatagram {
-        match self.inner.datagrams().send(datagram, drop_oldest) {
-            Ok(()) => SendDatagram::Sent,
-            Err(quinn::SendDatagramError::Blocked(_)) => SendDatagram::Blocked,
-            Err(quinn::SendDatagramError::TooLarge) => SendDatagram::TooLarge,
-            Err(quinn::SendDatagramError::Disabled | quinn::SendDatagramError::UnsupportedByPeer) => {
-                SendDatagram::Unsupported
-            }
-        }
+    /// Hands a datagram over. Returns whether it was taken: it must fit a packet and the space.
+    pub(crate) fn send_datagram(&mut self, datagram: Bytes) -> bool {
+        self.inner.datagrams().send(datagram, false).is_ok()
+    }
+
+    /// Bytes that the next datagram may have so that it is taken.
+    pub(crate) fn datagram_space(&mut self) -> usize {
+        self.inner.datagrams().send_buffer_space()
+    }
+
+    /// Bytes of datagrams that were handed over and have not left, as QUIC counts them.
+    pub(crate) fn datagram_bytes_waiting(&mut self) -> usize {
+        self.datagram_buffer.saturating_sub(self.datagram_space())
     }
 
     /// Returns whether TLS gave that much.

@@ -173,9 +173,9 @@ impl Connection {
 
     /// Every stream of a session that is over is reset and stopped (draft-16, section 6).
     fn end_streams(&mut self, id: SessionId, was_open: bool) {
+        self.forget_datagrams(id);
         let Some(session) = self.sessions.get_mut(id) else { return };
         let streams = std::mem::take(&mut session.streams);
-        session.datagrams = crate::session::datagrams::DatagramQueue::default();
         session.unacknowledged = 0;
         for stream in streams {
             self.reject(stream, ErrorCode::WT_SESSION_GONE);

@@ -12,12 +12,16 @@ impl Connection {
         ConnectionStats { datagrams: self.datagram_stats, ..self.quic.stats() }
     }
 
-    /// Counts something about datagrams for the session, if it is there, and for the connection.
-    pub(super) fn count_datagrams(&mut self, session: SessionId, count: impl Fn(&mut DatagramStats)) {
-        count(&mut self.datagram_stats);
+    /// Counts what happened to datagrams of a session, whether it is there or not.
+    pub(super) fn count_datagrams(&mut self, session: SessionId, stats: &DatagramStats) {
+        self.datagram_stats.add(stats);
         if let Some(session) = self.sessions.get_mut(session) {
-            count(&mut session.stats.datagrams);
+            session.stats.datagrams.add(stats);
         }
+        self.counters.datagrams_sent += stats.sent;
+        self.counters.datagrams_received += stats.received;
+        self.counters.datagrams_dropped += stats.dropped_incoming + stats.dropped_outgoing;
+        self.counters.datagrams_expired += stats.expired_incoming + stats.expired_outgoing;
     }
 
     /// Counts bytes that a stream took from the application.

@@ -58,8 +58,10 @@ pub struct EndpointStats {
     pub datagrams_received: u64,
     /// Datagrams given to QUIC.
     pub datagrams_sent: u64,
-    /// Datagrams dropped because nobody read them in time.
+    /// Datagrams dropped for want of room, either way: they were not read, or did not leave, in time for newer ones.
     pub datagrams_dropped: u64,
+    /// Datagrams dropped because they had grown too old, either way.
+    pub datagrams_expired: u64,
     /// UDP datagrams received.
     pub udp_datagrams_received: u64,
     /// Bytes in them.
@@ -139,7 +141,10 @@ impl Endpoint {
             None => {}
             Some(quinn::DatagramEvent::ConnectionEvent(handle, event)) => {
                 if let Some(id) = self.table.by_handle(handle) {
-                    self.with(id, |connection| connection.quic().inner().handle_event(event));
+                    self.with(id, |connection| {
+                        connection.at(now);
+                        connection.quic().inner().handle_event(event);
+                    });
                 }
             }
             Some(quinn::DatagramEvent::NewConnection(incoming)) => self.incoming(now, incoming),
@@ -171,6 +176,7 @@ impl Endpoint {
         while let Some(id) = self.table.next_ready() {
             let Some(connection) = self.table.get_mut(id) else { continue };
             connection.settle(now);
+            connection.fill_datagrams(now, max_segments);
             let transmit = connection.quic().poll_transmit(now, max_segments, buf);
             // Sending can make events, see contract C3.
             connection.settle(now);
@@ -267,7 +273,11 @@ impl Endpoint {
         }
         // Whatever the caller does with it may have something to send.
         self.table.touch(id);
-        self.table.get_mut(id)
+        let connection = self.table.get_mut(id)?;
+        if let Some(now) = self.now {
+            connection.at(now);
+        }
+        Some(connection)
     }
 
     /// Refuses new connections and sessions, and [drains](Connection::drain) every connection there is.
@@ -420,6 +430,7 @@ impl EndpointStats {
         self.datagrams_received += counters.datagrams_received;
         self.datagrams_sent += counters.datagrams_sent;
         self.datagrams_dropped += counters.datagrams_dropped;
+        self.datagrams_expired += counters.datagrams_expired;
     }
 }
 

@@ -80,7 +80,7 @@ pub(super) fn transport(config: &Config) -> Result<quinn::TransportConfig, Confi
         .receive_window(config.connection_window_before_session.into())
         .send_window(config.send_window.into())
         .datagram_receive_buffer_size(Some(DATAGRAM_RECEIVE_BUFFER))
-        .datagram_send_buffer_size(config.datagram_send_buffer)
+        .datagram_send_buffer_size(DATAGRAM_SEND_BUFFER)
         .max_idle_timeout((config.idle_timeout > Duration::ZERO).then_some(idle))
         .keep_alive_interval((config.keep_alive_interval > Duration::ZERO).then_some(config.keep_alive_interval))
         .initial_mtu(config.initial_mtu)
@@ -94,3 +94,7 @@ pub(super) fn transport(config: &Config) -> Result<quinn::TransportConfig, Confi
 /// What quinn keeps of datagrams between an input and the next look at them, which is at once. The number is also the
 /// largest DATAGRAM frame we announce, and 65535 is what others announce.
 const DATAGRAM_RECEIVE_BUFFER: usize = 65_535;
+
+/// What quinn may be given of datagrams. What waits waits in the sessions; this is a batch of the largest packets, and a
+/// bound for what many small ones cost.
+const DATAGRAM_SEND_BUFFER: usize = 65_536;

@@ -4,6 +4,7 @@ pub(crate) mod credit;
 pub(crate) mod datagrams;
 pub(crate) mod early;
 pub(crate) mod flow;
+pub(crate) mod outgoing;
 pub(crate) mod registry;
 pub(crate) mod transition;
 
@@ -12,9 +13,10 @@ use std::collections::{BTreeSet, VecDeque};
 use bytes::Bytes;
 
 use crate::wire::capsule::{Capsule, CapsuleDecoder};
-use crate::{Direction, ErrorCode, Request, Response, SessionId, SessionStats, StreamId};
+use crate::{DatagramOptions, Direction, ErrorCode, Request, Response, SessionId, SessionStats, StreamId};
 use datagrams::DatagramQueue;
 use flow::{Flow, FlowViolation, Released};
+use outgoing::Outgoing;
 use transition::{Effect, Input, State, step};
 
 /// A session as its connection keeps it.
@@ -27,6 +29,9 @@ pub(crate) struct SessionState {
     /// Every stream of the session that is not over, in order of ids.
     pub(crate) streams: BTreeSet<StreamId>,
     pub(crate) datagrams: DatagramQueue,
+    pub(crate) outgoing: Outgoing,
+    /// What the application chose instead of the defaults.
+    pub(crate) datagram_options: Option<DatagramOptions>,
     /// Whether it has ever been open.
     pub(crate) was_open: bool,
     /// Streams of ours that are finished but not yet acknowledged.
@@ -61,6 +66,8 @@ impl SessionState {
             response: None,
             streams: BTreeSet::new(),
             datagrams: DatagramQueue::default(),
+            outgoing: Outgoing::default(),
+            datagram_options: None,
             was_open: false,
             unacknowledged: 0,
             flow,

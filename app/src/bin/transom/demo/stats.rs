@@ -42,6 +42,7 @@ impl Demo {
             "datagrams_received": stats.datagrams_received,
             "datagrams_sent": stats.datagrams_sent,
             "datagrams_dropped": stats.datagrams_dropped,
+            "datagrams_expired": stats.datagrams_expired,
             "udp_datagrams_received": stats.udp_datagrams_received,
             "udp_bytes_received": stats.udp_bytes_received,
             "udp_datagrams_sent": stats.udp_datagrams_sent,
