@@ -2,15 +2,18 @@
 //!
 //! - [`captures`]: what real clients sent, and its replay against our server.
 //! - [`raw`]: a client on bare QUIC that says whatever it is told, right or wrong.
+//! - [`forge`]: a QUIC client whose packets are written by hand.
 //! - [`hostile`]: the table of bad inputs and the reaction each must get.
 //! - [`peers`]: other people's WebTransport servers, for our client.
 //! - [`demo`]: the server under test, `transom demo`, as a child process.
 //! - [`simulation`]: two real cores on virtual time over a bad network.
 //!
-//! Nothing but [`simulation`] and [`captures`]' replay uses a Transom crate: what judges our code must not be made of it.
+//! Nothing but [`simulation`], and [`captures`] and [`forge`] through it, uses a Transom crate: what judges our code must not
+//! be made of it.
 
 pub mod captures;
 pub mod demo;
+pub mod forge;
 pub mod hostile;
 pub mod peers;
 pub mod raw;
