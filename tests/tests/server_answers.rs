@@ -178,6 +178,44 @@ fn nothing_may_follow_a_close() {
 }
 
 #[test]
+fn a_reason_that_is_not_utf8_breaks_the_session() {
+    let forms: [&[u8]; 20] = [
+        b"\x80",
+        b"\xbf",
+        b"\xc0\x80",
+        b"\xc0\xaf",
+        b"\xc1\xbf",
+        b"\xe0\x80\xaf",
+        b"\xf0\x80\x80\xaf",
+        b"\xf8\x88\x80\x80\x80",
+        b"\xfc\x84\x80\x80\x80\x80",
+        b"\xed\xa0\x80",
+        b"\xed\xbf\xbf",
+        b"\xf4\x90\x80\x80",
+        b"\xf5\x80\x80\x80",
+        b"\xfe",
+        b"\xff",
+        b"ok\xc3",
+        b"ok\xe2\x82",
+        b"ok\xf0\x9f\xa6",
+        b"\xc3(",
+        b"\xe2(\xa1",
+    ];
+    let mut facing = Facing::greeted_client(DRAFT_02);
+    for form in forms {
+        facing.core.events.clear();
+        let session = facing.accepted(&connect());
+        facing.raw.write(session.get(), &wire::data(&wire::close(1, form)));
+        facing.run_for(A_WHILE);
+        let end = SessionEnd::PeerMisbehaved { code: ErrorCode::H3_MESSAGE_ERROR };
+        assert!(facing.core.saw(&Event::SessionEnded { session, end }), "{form:x?}");
+        let stream = facing.seen().stream(session.get());
+        assert_eq!((stream.reset, stream.stop), (Some(code::H3_MESSAGE_ERROR), Some(code::H3_MESSAGE_ERROR)));
+    }
+    assert_eq!(facing.violation(), None);
+}
+
+#[test]
 fn unknown_frames_between_capsules_harm_nobody() {
     let mut facing = Facing::greeted_client(DRAFT_02);
     let session = facing.accepted(&connect());

@@ -92,6 +92,7 @@ fn sizes() -> Vec<Script> {
     // Eight times the five-bit code of "a" fill five bytes.
     let expanding = [0x18, 0xc6, 0x31, 0x8c, 0x63].repeat(3200);
     let one = |length: usize| connect_and(&qpack::literal(b"x-long", &vec![b'v'; length]));
+    let fields_of = |length: usize| connect_and(&qpack::literal(b"x", &vec![b'v'; length]).repeat(100));
     let too_large = &[Answers(431), Aborts(code::H3_EXCESSIVE_LOAD)];
     vec![
         script(
@@ -104,6 +105,9 @@ fn sizes() -> Vec<Script> {
         script("112", "100 one-byte fields", On::Request, many(100), &[Answers(200)]),
         script("112", "200 one-byte fields", On::Request, many(200), TOO_LARGE),
         script("112", "15,000 one-byte fields", On::Request, many(15_000), TOO_LARGE),
+        // Each field counts 32 bytes more than its text (RFC 9114, section 4.2.2): with the pseudo-headers 16336 and 16436.
+        script("84 H12", "100 fields that count 16336 bytes", On::Request, fields_of(128), &[Answers(200)]),
+        script("84 H12", "100 fields that count 16436 bytes", On::Request, fields_of(129), too_large),
         script("84", "one field of 12 KB", On::Request, one(12_000), &[Answers(200)]),
         script("84", "HEADERS of 17 KB", On::Request, one(17_000), too_large),
         script("84", "HEADERS of 100 KB", On::Request, one(100_000), too_large),
