@@ -1,13 +1,12 @@
-//! The rules of session flow control, judged by a raw peer: what a core sends stays within what it was allowed, and what it
-//! allows is all that it takes.
+//! Session flow control against a raw peer, in both roles: what a core sends, and what it does to who breaks the rules.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::time::Duration;
 
 use proptest::prelude::*;
-use transom_core::{Config, Direction, Event, OpenError, ReadError, SessionEnd, SessionId, StreamId};
-use transom_tests::raw::{Options, Request, Seen, code, wire};
+use transom_core::{Config, Direction, ErrorCode, Event, SessionEnd, SessionId, StreamId};
+use transom_tests::raw::{DRAFT_15, Options, Request, code, wire};
 use transom_tests::simulation::Facing;
 
 const BIDI: Direction = Direction::Bidirectional;
@@ -15,10 +14,14 @@ const UNI: Direction = Direction::Unidirectional;
 const A_WHILE: Duration = Duration::from_millis(50);
 
 const MAX_DATA: u64 = 0x190b_4d3d;
+const MAX_STREAM_DATA: u64 = 0x190b_4d3e;
 const MAX_STREAMS_BIDI: u64 = 0x190b_4d3f;
 const MAX_STREAMS_UNI: u64 = 0x190b_4d40;
+const STREAM_DATA_BLOCKED: u64 = 0x190b_4d42;
+const STREAMS_BLOCKED_BIDI: u64 = 0x190b_4d43;
+const STREAMS_BLOCKED_UNI: u64 = 0x190b_4d44;
 
-/// What the raw peer allows a session: data, bidirectional and unidirectional streams.
+/// What the raw peer allows in each session.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     data: u64,
@@ -26,258 +29,236 @@ struct Limits {
     uni: u64,
 }
 
-impl Limits {
-    fn settings(self) -> Vec<(u64, u64)> {
-        vec![(0x08, 1), (0x33, 1), (0x2c7c_f000, 1), (0x2b61, self.data), (0x2b64, self.uni), (0x2b65, self.bidi)]
+const SOME: Limits = Limits { data: 1_000, bidi: 5, uni: 5 };
+
+fn settings(limits: Limits) -> Vec<(u64, u64)> {
+    [DRAFT_15, &[(0x2b61, limits.data), (0x2b64, limits.uni), (0x2b65, limits.bidi)]].concat()
+}
+
+/// A core with an open session whose peer has sent these settings; `is_client` says which role the core has.
+fn in_session(is_client: bool, settings: &[(u64, u64)]) -> (Facing, SessionId) {
+    if is_client {
+        let mut facing = Facing::greeted_server(settings);
+        let session = facing.session();
+        (facing, session)
+    } else {
+        let mut facing = Facing::greeted_client(settings);
+        let session = facing.accepted(&connect());
+        (facing, session)
     }
 }
 
-fn request() -> Request {
+fn connect() -> Request {
     Request::webtransport("localhost", "/").with(":protocol", "webtransport-h3")
 }
 
-/// A core of either role with a session whose peer allows this much.
-fn in_session(is_client: bool, limits: Limits) -> (Facing, SessionId) {
-    let settings = limits.settings();
-    if is_client {
-        let mut facing = Facing::greeted_server(&settings);
-        let session = facing.session();
-        return (facing, session);
-    }
-    let mut facing = Facing::greeted_client(&settings);
-    let session = facing.accepted(&request());
-    (facing, session)
+fn say(facing: &mut Facing, session: SessionId, kind: u64, value: u64) {
+    facing.raw.write(session.get(), &wire::data(&wire::frame(kind, &wire::varint(value))));
+    facing.run_for(A_WHILE);
 }
 
-/// A server core that allows little, and a raw client that is allowed to send much.
-fn tight() -> Facing {
-    let mut config = Config::default();
-    (config.session_window, config.connection_window) = (1_000, 2_000);
-    (config.session_bidi_streams, config.session_uni_streams) = (3, 3);
-    let mut facing = Facing::client_of(config, &Options::default());
-    facing.run_for(A_WHILE);
-    facing.raw.send_settings(&Limits { data: 1 << 20, bidi: 100, uni: 100 }.settings());
-    facing.run_for(A_WHILE);
-    facing
+/// The code with which the session was ended; the connection must live on.
+fn punished(facing: &Facing, session: SessionId) -> Option<u64> {
+    assert_eq!((facing.violation(), &facing.seen().close), (None, &None));
+    let stream = facing.seen().stream(session.get());
+    assert_eq!(stream.reset, stream.stop, "both halves of the CONNECT stream");
+    let end = SessionEnd::PeerMisbehaved { code: ErrorCode::WT_FLOW_CONTROL_ERROR };
+    assert_eq!(stream.reset.is_some(), facing.core.saw(&Event::SessionEnded { session, end }));
+    stream.reset
 }
 
-/// Streams of a session that the core has opened, and the bytes on them behind their headers.
-fn used(seen: &Seen, session: SessionId, is_client: bool) -> Limits {
-    let mut used = Limits { data: 0, bidi: 0, uni: 0 };
-    for (id, stream) in &seen.streams {
-        let by_core = (id % 2 == 0) == is_client;
-        let (header, count) = match id & 2 {
-            0 => (wire::bidi_header(session.get()), &mut used.bidi),
-            _ => (wire::uni_header(session.get()), &mut used.uni),
-        };
-        if by_core && stream.data.starts_with(&header) {
-            *count += 1;
-            used.data += (stream.data.len() - header.len()) as u64;
-        } else if !by_core && *id != session.get() && id & 2 == 0 {
-            used.data += stream.data.len() as u64;
+#[test]
+fn capsules_that_http3_forbids_end_the_session_with_and_without_flow_control() {
+    for is_client in [true, false] {
+        for settings in [settings(SOME), DRAFT_15.to_vec()] {
+            for kind in [MAX_STREAM_DATA, STREAM_DATA_BLOCKED] {
+                let (mut facing, session) = in_session(is_client, &settings);
+                facing.raw.write(session.get(), &wire::data(&wire::frame(kind, &wire::varints(&[0, 9]))));
+                facing.run_for(A_WHILE);
+                assert_eq!(punished(&facing, session), Some(code::WT_FLOW_CONTROL_ERROR), "{kind:#x}");
+            }
         }
     }
-    used
 }
 
-fn allow(facing: &mut Facing, session: SessionId, kind: u64, limit: u64) {
-    let capsule = wire::frame(kind, &wire::varint(limit));
-    facing.raw.write(session.get(), &wire::data(&capsule));
-    facing.run_for(A_WHILE);
+#[test]
+fn limits_that_do_not_grow_or_are_too_large_end_the_session() {
+    let beyond = (1 << 60) + 1;
+    for is_client in [true, false] {
+        for (kind, value, expected) in [
+            (MAX_DATA, SOME.data, true),
+            (MAX_DATA, 0, true),
+            (MAX_DATA, SOME.data + 1, false),
+            (MAX_STREAMS_BIDI, SOME.bidi, true),
+            (MAX_STREAMS_UNI, SOME.uni - 1, true),
+            (MAX_STREAMS_BIDI, beyond, true),
+            (MAX_STREAMS_UNI, beyond, true),
+            (MAX_STREAMS_UNI, beyond - 1, false),
+            (STREAMS_BLOCKED_BIDI, beyond, true),
+            (STREAMS_BLOCKED_UNI, beyond, true),
+            (STREAMS_BLOCKED_UNI, beyond - 1, false),
+        ] {
+            let (mut facing, session) = in_session(is_client, &settings(SOME));
+            say(&mut facing, session, kind, value);
+            let code = expected.then_some(code::WT_FLOW_CONTROL_ERROR);
+            assert_eq!(punished(&facing, session), code, "{kind:#x} = {value}, client: {is_client}");
+        }
+    }
+}
+
+#[test]
+fn without_flow_control_its_capsules_say_nothing() {
+    for is_client in [true, false] {
+        let (mut facing, session) = in_session(is_client, DRAFT_15);
+        for kind in [MAX_DATA, MAX_STREAMS_BIDI, MAX_STREAMS_UNI, STREAMS_BLOCKED_BIDI, STREAMS_BLOCKED_UNI] {
+            say(&mut facing, session, kind, 9);
+            say(&mut facing, session, kind, 3);
+        }
+        assert_eq!(punished(&facing, session), None);
+        let stream = facing.core.connection().session(session).unwrap().open(UNI).unwrap();
+        assert_eq!(facing.core.write(stream, &[1; 5_000]), Ok(5_000), "and nothing is limited");
+    }
+}
+
+#[test]
+fn streams_over_the_limit_end_the_session() {
+    let (bidi, uni) = (Config::default().session_bidi_streams, Config::default().session_uni_streams);
+    for is_client in [true, false] {
+        for (direction, limit) in [(BIDI, bidi), (UNI, uni)] {
+            let (mut facing, session) = in_session(is_client, &settings(SOME));
+            for number in 0..=limit {
+                assert_eq!(punished(&facing, session), None, "{number} of {limit}");
+                let (stream, header) = if direction == BIDI {
+                    (facing.raw.open_bidi(), wire::bidi_header(session.get()))
+                } else {
+                    (facing.raw.open_uni(), wire::uni_header(session.get()))
+                };
+                facing.raw.write(stream, &header);
+                facing.run_for(Duration::from_millis(20));
+            }
+            assert_eq!(punished(&facing, session), Some(code::WT_FLOW_CONTROL_ERROR), "{direction:?}");
+        }
+    }
+}
+
+#[test]
+fn a_byte_over_the_limit_ends_the_session_when_it_is_read() {
+    for (bytes, expected) in [(1_000, None), (1_001, Some(code::WT_FLOW_CONTROL_ERROR))] {
+        let mut config = Config::default();
+        (config.session_window, config.connection_window) = (1_000, 2_000);
+        let mut facing = Facing::client_of(config, &Options::default());
+        facing.run_for(A_WHILE);
+        facing.raw.send_settings(&settings(SOME));
+        facing.run_for(A_WHILE);
+        let session = facing.accepted(&connect());
+        // In several streams: the limit is that of the session, and headers are not counted.
+        for part in [bytes / 2, bytes - bytes / 2] {
+            let stream = facing.raw.open_uni();
+            facing.raw.write(stream, &wire::uni_header(session.get()));
+            facing.raw.write(stream, &vec![7; part]);
+        }
+        facing.run_for(A_WHILE);
+        while let Some(stream) = facing.core.connection().session(session).and_then(|mut session| session.accept(UNI)) {
+            let _ = facing.core.read(stream);
+        }
+        facing.run_for(A_WHILE);
+        assert_eq!(punished(&facing, session), expected, "{bytes} bytes");
+    }
 }
 
 /// Something an application or its peer does.
 #[derive(Debug, Clone)]
 enum Does {
     Opens(Direction),
-    PeerOpensBidi,
-    Accepts,
     Writes(u8, u16),
     Finishes(u8),
     Resets(u8),
-    PeerAllows(u64, u64),
+    GrantsData(u16),
+    GrantsStreams(Direction, u8),
+    Waits,
 }
 
 fn does() -> impl Strategy<Value = Does> {
+    let direction = prop_oneof![Just(BIDI), Just(UNI)];
     prop_oneof![
-        prop_oneof![Just(BIDI), Just(UNI)].prop_map(Does::Opens),
-        Just(Does::PeerOpensBidi),
-        Just(Does::Accepts),
-        (any::<u8>(), 0u16..800).prop_map(|(stream, size)| Does::Writes(stream, size)),
-        any::<u8>().prop_map(Does::Finishes),
-        any::<u8>().prop_map(Does::Resets),
-        (prop_oneof![Just(MAX_DATA), Just(MAX_STREAMS_BIDI), Just(MAX_STREAMS_UNI)], 1u64..700)
-            .prop_map(|(kind, more)| Does::PeerAllows(kind, more)),
+        3 => direction.clone().prop_map(Does::Opens),
+        4 => (any::<u8>(), 0u16..900).prop_map(|(stream, size)| Does::Writes(stream, size)),
+        1 => any::<u8>().prop_map(Does::Finishes),
+        1 => any::<u8>().prop_map(Does::Resets),
+        1 => (1u16..600).prop_map(Does::GrantsData),
+        1 => (direction, 1u8..3).prop_map(|(direction, more)| Does::GrantsStreams(direction, more)),
+        2 => Just(Does::Waits),
     ]
 }
 
-/// Does it; `limits` grow with what the peer allows.
+/// Streams and bytes that the core has used of its session.
+fn used(facing: &Facing, is_client: bool, session: SessionId) -> Limits {
+    let mut used = Limits { data: 0, bidi: 0, uni: 0 };
+    let (header_bidi, header_uni) = (wire::bidi_header(session.get()), wire::uni_header(session.get()));
+    let of_core = |id: &u64| (id % 2 == 0) == is_client;
+    for (id, stream) in facing.seen().streams.iter().filter(|(id, _)| of_core(id) && **id != session.get()) {
+        // What comes first on the control stream is its type, 0.
+        if id & 2 == 2 && stream.data.first() == Some(&0) {
+            continue;
+        }
+        let header = if id & 2 == 0 { header_bidi.len() } else { header_uni.len() };
+        used.data += stream.data.len().saturating_sub(header) as u64;
+        used.bidi += u64::from(id & 2 == 0);
+        used.uni += u64::from(id & 2 == 2);
+    }
+    used
+}
+
 fn act(facing: &mut Facing, session: SessionId, known: &mut Vec<StreamId>, limits: &mut Limits, does: &Does) {
-    let pick = |index: &u8, known: &[StreamId]| known.get(usize::from(*index) % known.len().max(1)).copied();
+    let pick = |index: u8| known.get(usize::from(index) % known.len().max(1)).copied();
     match does {
         Does::Opens(direction) => {
-            known.extend(facing.core.connection().session(session).unwrap().open(*direction).ok())
+            known.extend(facing.core.connection().session(session).and_then(|mut proxy| proxy.open(*direction).ok()));
         }
-        Does::PeerOpensBidi => {
-            if let Some(stream) = facing.raw.try_open_bidi() {
-                facing.raw.try_write(stream, &wire::bidi_header(session.get()));
-            }
+        Does::Writes(index, size) => {
+            _ = pick(*index).map(|stream| facing.core.write(stream, &vec![1; usize::from(*size)]));
         }
-        Does::Accepts => known.extend(facing.core.connection().session(session).unwrap().accept(BIDI)),
-        Does::Writes(stream, size) => {
-            if let Some(stream) = pick(stream, known) {
-                let _ = facing.core.connection().send_stream(stream).write(&vec![9; usize::from(*size)]);
-            }
+        Does::Finishes(index) => _ = pick(*index).map(|stream| facing.core.connection().send_stream(stream).finish()),
+        Does::Resets(index) => _ = pick(*index).map(|stream| facing.core.connection().send_stream(stream).reset(1)),
+        Does::GrantsData(more) => {
+            limits.data += u64::from(*more);
+            say(facing, session, MAX_DATA, limits.data);
         }
-        Does::Finishes(stream) => {
-            if let Some(stream) = pick(stream, known) {
-                let _ = facing.core.connection().send_stream(stream).finish();
-            }
+        Does::GrantsStreams(BIDI, more) => {
+            limits.bidi += u64::from(*more);
+            say(facing, session, MAX_STREAMS_BIDI, limits.bidi);
         }
-        Does::Resets(stream) => {
-            if let Some(stream) = pick(stream, known) {
-                let _ = facing.core.connection().send_stream(stream).reset(1);
-            }
+        Does::GrantsStreams(UNI, more) => {
+            limits.uni += u64::from(*more);
+            say(facing, session, MAX_STREAMS_UNI, limits.uni);
         }
-        Does::PeerAllows(kind, more) => {
-            let limit = match *kind {
-                MAX_DATA => &mut limits.data,
-                MAX_STREAMS_BIDI => &mut limits.bidi,
-                _ => &mut limits.uni,
-            };
-            *limit += if *kind == MAX_DATA { *more } else { more % 4 + 1 };
-            allow(facing, session, *kind, *limit);
-        }
+        Does::Waits => facing.run_for(A_WHILE),
     }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
+    /// Whatever the application wants: never more streams, those that are over included, and never more bytes than the
+    /// peer has allowed.
     #[test]
-    fn a_core_uses_no_more_than_it_was_allowed(
+    fn nobody_sends_more_than_was_allowed(
         is_client: bool,
-        (data, bidi, uni) in (1u64..900, 0u64..4, 0u64..4),
+        (data, bidi, uni) in (1u64..1_500, 0u64..4, 0u64..4),
         script in prop::collection::vec(does(), 1..60),
     ) {
         let mut limits = Limits { data, bidi, uni };
-        let (mut facing, session) = in_session(is_client, limits);
+        let (mut facing, session) = in_session(is_client, &settings(limits));
         let mut known = Vec::new();
         for does in &script {
             act(&mut facing, session, &mut known, &mut limits, does);
-            facing.run_for(Duration::from_millis(20));
-            let used = used(facing.seen(), session, is_client);
-            prop_assert!(
-                used.data <= limits.data && used.bidi <= limits.bidi && used.uni <= limits.uni,
-                "{:?} used of {:?}", used, limits
-            );
+            let used = used(&facing, is_client, session);
+            prop_assert!(used.data <= limits.data && used.bidi <= limits.bidi && used.uni <= limits.uni,
+                "{:?} of {:?}", used, limits);
         }
-        prop_assert_eq!(facing.violation(), None);
-        // Everything that was allowed can be used: nothing was counted that is not there, such as headers.
-        let rest = limits.data - used(facing.seen(), session, is_client).data;
-        let (bidi, uni) = (MAX_STREAMS_BIDI, MAX_STREAMS_UNI);
-        for (kind, limit) in [(bidi, limits.bidi + 60), (uni, limits.uni + 60)] {
-            allow(&mut facing, session, kind, limit);
-        }
-        let resets = script.iter().any(|does| matches!(does, Does::Resets(_)));
-        if let Ok(stream) = facing.core.connection().session(session).unwrap().open(UNI)
-            && !resets
-        {
-            let mut written = 0;
-            while let Ok(taken) = facing.core.connection().send_stream(stream).write(&[9; 100]) {
-                written += taken as u64;
-            }
-            prop_assert_eq!(written, rest, "all that is left of {:?}", limits);
-        }
-    }
-}
-
-#[test]
-fn a_byte_over_the_limit_ends_the_session_and_a_byte_less_does_not() {
-    for (size, over) in [(1_000, false), (1_001, true)] {
-        let mut facing = tight();
-        let session = facing.accepted(&request());
-        let stream = facing.raw.open_uni();
-        facing.raw.write(stream, &[wire::uni_header(session.get()), vec![7; size]].concat());
-        facing.run_for(A_WHILE);
-        let accepted = facing.core.connection().session(session).unwrap().accept(UNI).unwrap();
-        let first = facing.core.connection().recv_stream(accepted).read(900).map(|bytes| bytes.unwrap().len());
-        assert_eq!(first, Ok(900), "what was sent in time is delivered");
-        // The window has moved by what was read; the rest is judged against what had been granted.
-        let rest = facing.core.connection().recv_stream(accepted).read(900).map(|bytes| bytes.unwrap().len());
-        facing.run_for(A_WHILE);
-        if over {
-            assert_eq!(rest, Err(ReadError::Closed));
-            assert_eq!(facing.seen().stream(session.get()).reset, Some(code::WT_FLOW_CONTROL_ERROR));
-            let end =
-                |event: &Event| matches!(event, Event::SessionEnded { end: SessionEnd::PeerMisbehaved { .. }, .. });
-            assert!(facing.core.events.iter().any(end));
-        } else {
-            assert_eq!(rest, Ok(100));
-            assert_eq!(facing.seen().stream(session.get()).reset, None);
-        }
-        assert_eq!(facing.violation(), None, "the connection lives");
-    }
-}
-
-#[test]
-fn a_stream_over_the_limit_ends_the_session_and_no_other() {
-    for direction in [BIDI, UNI] {
-        let mut facing = tight();
-        let session = facing.accepted(&request());
-        facing.core.events.clear();
-        let other = facing.accepted(&request());
-        for count in 1..=4 {
-            let (stream, header) = match direction {
-                BIDI => (facing.raw.open_bidi(), wire::bidi_header(session.get())),
-                UNI => (facing.raw.open_uni(), wire::uni_header(session.get())),
-            };
-            facing.raw.write(stream, &header);
-            facing.run_for(A_WHILE);
-            let reset = facing.seen().stream(session.get()).reset;
-            assert_eq!(reset, (count > 3).then_some(code::WT_FLOW_CONTROL_ERROR), "{count} streams");
-        }
-        // The other session has its own three streams.
-        for _ in 0..3 {
-            let stream = facing.raw.open_uni();
-            facing.raw.write(stream, &wire::uni_header(other.get()));
-        }
-        facing.run_for(A_WHILE);
-        assert_eq!(facing.seen().stream(other.get()).reset, None);
-        assert_eq!(facing.violation(), None);
-    }
-}
-
-/// As many streams early as are allowed in the session that comes later; one more ends it when it opens.
-#[test]
-fn streams_that_came_early_count() {
-    for (count, over) in [(3, false), (4, true)] {
-        let mut facing = tight();
-        let stream = facing.raw.send_request(&request());
-        for _ in 0..count {
-            let early = facing.raw.open_uni();
-            facing.raw.write(early, &wire::uni_header(stream));
-        }
-        facing.run_for(A_WHILE);
-        let wanted =
-            |event: &Event| if let Event::SessionRequested { session } = event { Some(*session) } else { None };
-        let session = facing.core.events.iter().find_map(wanted).unwrap();
-        facing.core.connection().accept(session, transom_core::Response::accept()).unwrap();
-        facing.run_for(A_WHILE);
-        assert_eq!(facing.seen().stream(stream).reset, over.then_some(code::WT_FLOW_CONTROL_ERROR), "{count} streams");
-    }
-}
-
-#[test]
-fn limits_in_settings_hold_for_each_session() {
-    let mut facing = Facing::greeted_client(&Limits { data: 100, bidi: 1, uni: 1 }.settings());
-    for _ in 0..3 {
-        facing.core.events.clear();
-        let session = facing.accepted(&request());
-        let open = |facing: &mut Facing, direction| facing.core.connection().session(session).unwrap().open(direction);
-        let stream = open(&mut facing, UNI).unwrap();
-        assert_eq!(open(&mut facing, UNI), Err(OpenError::Blocked));
-        assert!(open(&mut facing, BIDI).is_ok());
-        assert_eq!(facing.core.connection().send_stream(stream).write(&[1; 500]), Ok(100));
+        facing.run_for(Duration::from_secs(1));
+        let used = used(&facing, is_client, session);
+        prop_assert!(used.data <= limits.data && used.bidi <= limits.bidi && used.uni <= limits.uni);
+        prop_assert_eq!(punished(&facing, session), None);
     }
 }

@@ -228,6 +228,24 @@ fn unknown_frames_between_capsules_harm_nobody() {
 }
 
 #[test]
+fn after_our_goaway_requests_are_rejected_and_its_id_does_not_grow() {
+    let mut facing = Facing::greeted_client(DRAFT_02);
+    let answered = facing.raw.send_request(&Request::plain("GET", "localhost", "/"));
+    facing.run_for(A_WHILE);
+    let control = facing.seen().stream(3).data.len();
+    for _ in 0..3 {
+        facing.core.endpoint.drain(facing.now);
+        facing.run_for(Duration::from_millis(20));
+    }
+    let late = facing.raw.send_request(&connect());
+    facing.run_for(Duration::from_millis(20));
+    let goaway = wire::frame(wire::GOAWAY, &wire::varint(answered + 4));
+    assert_eq!(facing.seen().stream(3).data[control..], goaway, "once, and it names the next request");
+    assert_eq!(facing.seen().stream(late).reset, Some(code::H3_REQUEST_REJECTED));
+    assert!(!facing.core.events.iter().any(|event| matches!(event, Event::SessionRequested { .. })));
+}
+
+#[test]
 fn streams_for_a_session_that_ends_unanswered_are_rejected() {
     let (mut facing, session) = asked(&connect());
     let stream = facing.raw.open_bidi();
