@@ -265,7 +265,7 @@ fn many_streams(facing: &mut Facing, session: SessionId, is_client: bool) -> BTr
             match theirs {
                 Was::Finished if receives && ours != Was::Stopped => facing.raw.finish(stream.get()),
                 Was::Reset if receives && ours != Was::Stopped => {
-                    facing.raw.reset(stream.get(), code::from_application(2))
+                    facing.raw.reset(stream.get(), code::from_application(2));
                 }
                 Was::Stopped if sends && !matches!(ours, Was::Finished | Was::Reset) => {
                     facing.raw.stop(stream.get(), code::from_application(2));
