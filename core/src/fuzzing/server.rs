@@ -135,7 +135,8 @@ impl World {
         assert_eq!(result.is_ok(), known == Known::Requested, "{id} is {known:?}");
         if result.is_ok() {
             self.model.changes(id, &[Known::Requested], if accepts { Known::Open } else { Known::Over });
-            assert_eq!(connection.session(id).is_some(), accepts);
+            // What waited behind the request may have ended an accepted one already.
+            assert!(accepts || connection.session(id).is_none());
         }
     }
 
