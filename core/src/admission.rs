@@ -80,3 +80,49 @@ impl<T> std::fmt::Debug for Admission<T> {
         f.debug_struct("Admission").field("middleware", &self.middleware.len()).field("routes", &patterns).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn status(admission: &Admission<&'static str>, path: &str) -> Result<&'static str, Rejection> {
+        #[expect(clippy::disallowed_methods, reason = "nobody asked here looks at the time")]
+        let now = Instant::now();
+        match admission.decide(&Request::new("h", path), now) {
+            Verdict::Run(found) => Ok(*found.value),
+            Verdict::Reject(rejection) => Err(rejection),
+        }
+    }
+
+    #[test]
+    fn middleware_is_asked_in_order_and_before_the_router() {
+        let mut admission = Admission::default();
+        admission.push(|request: &Request, _| match request.query() {
+            Some("tea") => Decision::Reject(StatusCode::IM_A_TEAPOT.into()),
+            _ => Decision::Continue,
+        });
+        admission.push(|request: &Request, _| match request.query() {
+            Some(_) => {
+                let wait = HeaderValue::from_static("9");
+                Decision::Reject(Rejection::new(StatusCode::TOO_MANY_REQUESTS).header(http::header::RETRY_AFTER, wait))
+            }
+            None => Decision::Continue,
+        });
+        admission.route("/a/{x}", "a").expect("a good route");
+        admission.pattern_route("/b.*", "b").expect("a good expression");
+        assert!(admission.route("a", "x").is_err() && admission.pattern_route("(", "x").is_err());
+
+        assert_eq!(status(&admission, "/a/1"), Ok("a"));
+        assert_eq!(status(&admission, "/bc/d"), Ok("b"));
+        assert_eq!(status(&admission, "/a"), Err(StatusCode::NOT_FOUND.into()));
+        assert_eq!(status(&admission, "/a?tea"), Err(StatusCode::IM_A_TEAPOT.into()), "the first, and no 404");
+        let rejection = status(&admission, "/a/1?x").expect_err("the second minds");
+        let response = crate::Response::from(rejection);
+        assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(response.headers().get(http::header::RETRY_AFTER), Some(&HeaderValue::from_static("9")));
+        assert_eq!(admission.router().patterns().count(), 2);
+        assert_eq!(format!("{admission:?}"), r#"Admission { middleware: 2, routes: ["/a/{x}", "/b.*"] }"#);
+    }
+}

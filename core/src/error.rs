@@ -296,3 +296,58 @@ pub enum ConnectError {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct ConfigError(pub String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_shown_by_their_names_in_the_drafts() {
+        let named = [
+            (0x33, "H3_DATAGRAM_ERROR"),
+            (0x100, "H3_NO_ERROR"),
+            (0x101, "H3_GENERAL_PROTOCOL_ERROR"),
+            (0x102, "H3_INTERNAL_ERROR"),
+            (0x103, "H3_STREAM_CREATION_ERROR"),
+            (0x104, "H3_CLOSED_CRITICAL_STREAM"),
+            (0x105, "H3_FRAME_UNEXPECTED"),
+            (0x106, "H3_FRAME_ERROR"),
+            (0x107, "H3_EXCESSIVE_LOAD"),
+            (0x108, "H3_ID_ERROR"),
+            (0x109, "H3_SETTINGS_ERROR"),
+            (0x10a, "H3_MISSING_SETTINGS"),
+            (0x10b, "H3_REQUEST_REJECTED"),
+            (0x10c, "H3_REQUEST_CANCELLED"),
+            (0x10d, "H3_REQUEST_INCOMPLETE"),
+            (0x10e, "H3_MESSAGE_ERROR"),
+            (0x200, "QPACK_DECOMPRESSION_FAILED"),
+            (0x201, "QPACK_ENCODER_STREAM_ERROR"),
+            (0x202, "QPACK_DECODER_STREAM_ERROR"),
+            (0x3994_bd84, "WT_BUFFERED_STREAM_REJECTED"),
+            (0x170d_7b68, "WT_SESSION_GONE"),
+            (0x045d_4487, "WT_FLOW_CONTROL_ERROR"),
+            (0x0817_b3dd, "WT_ALPN_ERROR"),
+            (0x212c_0d48, "WT_REQUIREMENTS_NOT_MET"),
+            (0x10f, "0x10f"),
+        ];
+        for (code, name) in named {
+            assert_eq!(ErrorCode(code).to_string(), name);
+        }
+    }
+
+    #[test]
+    fn only_closes_by_an_application_are_clean() {
+        let reason = String::new();
+        assert!(SessionEnd::ClosedByPeer { code: 1, reason: reason.clone() }.is_clean());
+        assert!(SessionEnd::ClosedLocally { code: 1, reason }.is_clean());
+        let code = ErrorCode::H3_NO_ERROR;
+        for end in [
+            SessionEnd::Aborted { code },
+            SessionEnd::PeerMisbehaved { code },
+            SessionEnd::AnswerTimedOut,
+            SessionEnd::ConnectionLost(ConnectionError::TimedOut),
+        ] {
+            assert!(!end.is_clean(), "{end}");
+        }
+    }
+}

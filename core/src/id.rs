@@ -96,3 +96,24 @@ impl Role {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_low_bits_of_a_stream_id_say_who_opened_it_and_how() {
+        let kinds: Vec<_> = (4..8).map(|id| (StreamId(id).initiator(), StreamId(id).direction())).collect();
+        let (client, server) = (Role::Client, Role::Server);
+        let (both, one) = (Direction::Bidirectional, Direction::Unidirectional);
+        assert_eq!(kinds, [(client, both), (server, both), (client, one), (server, one)]);
+        assert_eq!((client.other(), server.other()), (server, client));
+    }
+
+    #[test]
+    fn ids_are_shown_as_their_numbers() {
+        let connection = ConnectionId { index: 3, generation: 9 };
+        assert_eq!(format!("{connection} {} {}", SessionId(8), StreamId(15)), "9 8 15");
+        assert_eq!((SessionId(8).get(), StreamId(15).get()), (8, 15));
+    }
+}

@@ -64,3 +64,17 @@ impl Ecn {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codepoints_go_both_ways_and_other_bits_do_not_matter() {
+        for bits in 0..=u8::MAX {
+            let ecn = Ecn::from_bits(bits);
+            assert_eq!(ecn.map_or(0, Ecn::bits), bits & 3, "{bits:#b}");
+        }
+        assert_eq!(Ecn::from_bits(0b10), Some(Ecn::Ect0));
+    }
+}

@@ -161,3 +161,41 @@ impl Response {
         self.protocol.as_deref()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_what_stands_before_the_first_question_mark() {
+        for (written, path, query) in [
+            ("/a?b?c", "/a", Some("b?c")),
+            ("/a", "/a", None),
+            ("/a?", "/a", Some("")),
+            ("", "/", None),
+            ("a", "/a", None),
+            ("?x", "/", Some("x")),
+        ] {
+            let request = Request::new("h", written);
+            assert_eq!((request.path(), request.query()), (path, query), "{written:?}");
+        }
+        let request = Request::new("h:1", "a?b").protocol("first").protocol("second");
+        assert_eq!((request.authority(), request.path_and_query()), ("h:1", "/a?b"));
+        assert_eq!(request.protocols(), ["first", "second"]);
+        assert!(request.remote_address().ip().is_unspecified() && request.dialect() == Dialect::Draft15);
+    }
+
+    #[test]
+    fn fields_are_added_and_none_replaced() {
+        let name = HeaderName::from_static("x");
+        let values = ["a", "b"].map(HeaderValue::from_static);
+        let request =
+            Request::new("h", "/").header(name.clone(), values[0].clone()).header(name.clone(), values[1].clone());
+        assert_eq!(request.headers().get_all(&name).iter().collect::<Vec<_>>(), [&values[0], &values[1]]);
+        let response =
+            Response::accept().header(name.clone(), values[0].clone()).header(name.clone(), values[1].clone());
+        assert_eq!(response.headers().get_all(&name).iter().collect::<Vec<_>>(), [&values[0], &values[1]]);
+        assert_eq!((response.status(), response.protocol()), (StatusCode::OK, None));
+        assert_eq!(response.with_protocol("chat").protocol(), Some("chat"));
+    }
+}

@@ -4,6 +4,8 @@
 mod plain;
 mod settings;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -27,6 +27,9 @@ pub use pair::pair;
 pub use qpack::{field_section, instructions};
 pub use server::server;
 
+#[cfg(test)]
+pub(crate) use plain::Plain;
+
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -56,7 +59,7 @@ const SERVER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 2), 443);
 const CLIENT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), 4433);
 
 /// When virtual time begins.
-fn start() -> Instant {
+pub(crate) fn start() -> Instant {
     #[expect(clippy::disallowed_methods, reason = "virtual time has to count from some instant")]
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     *START

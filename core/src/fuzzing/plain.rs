@@ -13,7 +13,7 @@ use quinn_proto::transport_parameters::TransportParameters;
 use quinn_proto::{ConnectError, ConnectionId, Side, TransportError, TransportErrorCode};
 
 /// Both configurations.
-pub(super) struct Plain;
+pub(crate) struct Plain;
 
 /// What each side says in its turn: the client its parameters, the server a byte and its parameters, the client a byte.
 struct PlainSession {

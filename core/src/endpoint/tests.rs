@@ -1,0 +1,187 @@
+//! Whom an endpoint lets in, and what it says of configurations that cannot work.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use rustls::pki_types::PrivateKeyDer;
+
+use super::*;
+use crate::fuzzing::{Plain, start};
+
+const SERVER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2)), 443);
+const CLIENT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)), 4433);
+
+fn server(config: Config) -> Endpoint {
+    Endpoint::server_with(config, Arc::new(Plain)).expect("a good configuration")
+}
+
+fn client(connections: usize) -> Endpoint {
+    let mut client = Endpoint::client(Config::default()).expect("a good configuration");
+    for _ in 0..connections {
+        client.connect_with(start(), SERVER, Arc::new(Plain)).expect("room for a connection");
+    }
+    client
+}
+
+/// Sends everything that leaves `from` to `to`; returns the number of datagrams.
+fn send(from: &mut Endpoint, to: &mut Endpoint, source: SocketAddr) -> usize {
+    let mut buffer = Vec::new();
+    let mut count = 0;
+    while let Some(transmit) = from.poll_transmit(start(), 1, &mut buffer) {
+        let data = BytesMut::from(&buffer[..transmit.size]);
+        to.handle_receive(start(), Receive { remote: source, local_ip: None, ecn: None, data });
+        buffer.clear();
+        count += 1;
+    }
+    count
+}
+
+/// Lets the two talk until neither has anything to say, and returns the events of both.
+fn talk(client: &mut Endpoint, server: &mut Endpoint) -> (Vec<Event>, Vec<Event>) {
+    while send(client, server, CLIENT) + send(server, client, SERVER) > 0 {}
+    let events =
+        |endpoint: &mut Endpoint| std::iter::from_fn(|| endpoint.poll_event()).map(|(_, event)| event).collect();
+    (events(client), events(server))
+}
+
+fn connected(events: &[Event]) -> usize {
+    events.iter().filter(|event| **event == Event::Connected).count()
+}
+
+fn refused(events: &[Event]) -> usize {
+    // CONNECTION_REFUSED (RFC 9000, section 20.1).
+    let is = |event: &&Event| {
+        matches!(event, Event::ConnectionLost { error: crate::ConnectionError::Transport { code: 2, .. } })
+    };
+    events.iter().filter(is).count()
+}
+
+#[test]
+fn connections_over_the_limit_are_refused() {
+    let mut server = server(Config { max_connections: 2, ..Config::default() });
+    let mut client = client(3);
+    let (ours, theirs) = talk(&mut client, &mut server);
+    assert_eq!((connected(&ours), refused(&ours), connected(&theirs)), (2, 1, 2));
+    let stats = server.stats();
+    assert_eq!((stats.connections_open, stats.connections_accepted, stats.connections_refused), (2, 2, 1));
+}
+
+#[test]
+fn handshakes_over_the_limit_get_no_answer() {
+    let mut server = server(Config { max_handshakes: 1, ..Config::default() });
+    let mut client = client(2);
+    // Both begin before either is done.
+    assert_eq!(send(&mut client, &mut server, CLIENT), 2);
+    let (ours, _) = talk(&mut client, &mut server);
+    assert_eq!((connected(&ours), refused(&ours), server.stats().connections_refused), (1, 0, 1));
+}
+
+#[test]
+fn many_handshakes_make_new_clients_prove_their_address() {
+    let mut server = server(Config { retry_above: 0, ..Config::default() });
+    let mut client = client(1);
+    assert_eq!(send(&mut client, &mut server, CLIENT), 1);
+    assert_eq!(server.poll_timeout(), Some(start()), "an answer waits");
+    assert_eq!((server.stats().connections_accepted, server.answers.len()), (0, 1), "a Retry, and no connection yet");
+    let (ours, theirs) = talk(&mut client, &mut server);
+    assert_eq!((connected(&ours), connected(&theirs), server.stats().connections_accepted), (1, 1, 1));
+}
+
+#[test]
+fn answers_without_a_connection_are_few() {
+    let mut server = server(Config { retry_above: 0, ..Config::default() });
+    let mut client = client(MAX_ANSWERS + 10);
+    send(&mut client, &mut server, CLIENT);
+    assert_eq!(server.answers.len(), MAX_ANSWERS);
+}
+
+#[test]
+fn an_endpoint_that_drains_takes_and_makes_no_connections() {
+    let mut server = server(Config::default());
+    server.drain(start());
+    let mut client = client(1);
+    let (ours, theirs) = talk(&mut client, &mut server);
+    assert_eq!((refused(&ours), theirs.len()), (1, 0));
+    assert_eq!(server.connect_with(start(), CLIENT, Arc::new(Plain)), Err(ConnectError::Closing));
+    assert!(server.is_drained());
+    assert_eq!(format!("{server:?}"), "Endpoint { connections: 0, closing: true, .. }");
+}
+
+#[test]
+fn a_close_reaches_the_peer_and_is_forgotten_in_time() {
+    let (mut server, mut client) = (server(Config::default()), client(1));
+    talk(&mut client, &mut server);
+    client.close(start(), ErrorCode::H3_NO_ERROR, "done");
+    let (ours, theirs) = talk(&mut client, &mut server);
+    let closed = crate::ConnectionError::ClosedByPeer { code: ErrorCode::H3_NO_ERROR, reason: "done".into() };
+    assert_eq!(theirs, [Event::ConnectionLost { error: closed }]);
+    assert_eq!(ours.len(), 1);
+    for endpoint in [&mut client, &mut server] {
+        assert!(!endpoint.is_drained(), "packets may still come");
+        endpoint.handle_timeout(start() + Duration::from_secs(60));
+        while endpoint.poll_transmit(start(), 1, &mut Vec::new()).is_some() {}
+        assert!(endpoint.poll_event().is_none() && endpoint.is_drained());
+    }
+}
+
+#[test]
+fn a_client_keeps_to_its_own_limit() {
+    let mut client = Endpoint::client(Config { max_connections: 1, ..Config::default() }).expect("a client");
+    let id = client.connect_with(start(), SERVER, Arc::new(Plain)).expect("room for one");
+    assert_eq!(client.connect_with(start(), SERVER, Arc::new(Plain)), Err(ConnectError::TooMany));
+    let connection = client.connection(id).expect("it is under way");
+    assert_eq!((connection.remote_address(), connection.error(), connection.dialect()), (SERVER, None, None));
+    assert_eq!(connection.stats().packets_lost, 0);
+    assert!(format!("{connection:?}").contains("10.0.0.2:443"));
+}
+
+fn tls(versions: &[&'static rustls::SupportedProtocolVersion]) -> (rustls::ServerConfig, rustls::ClientConfig) {
+    let identity = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let key = PrivateKeyDer::Pkcs8(identity.signing_key.serialize_der().into());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let server = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(versions)
+        .expect("a known version")
+        .with_no_client_auth()
+        .with_single_cert(vec![identity.cert.der().clone()], key)
+        .expect("matching key");
+    let client = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
+        .expect("a known version")
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    (server, client)
+}
+
+#[test]
+fn quic_needs_the_newest_tls() {
+    let (old_server, old_client) = tls(&[&rustls::version::TLS12]);
+    let (new_server, new_client) = tls(&[&rustls::version::TLS13]);
+    let error = Endpoint::server(Config::default(), old_server.clone()).expect_err("no TLS 1.3");
+    assert!(error.to_string().contains("TLS"), "{error}");
+    let mut server = Endpoint::server(Config::default(), new_server.clone()).expect("TLS 1.3");
+    assert!(server.set_server_tls(old_server).is_err());
+    assert_eq!(server.set_server_tls(new_server), Ok(()));
+    let old = server.connect(start(), CLIENT, "localhost", old_client);
+    assert!(matches!(old, Err(ConnectError::Tls(_))), "{old:?}");
+    for (address, name, expected) in [
+        (SocketAddr::from(([10, 0, 0, 1], 0)), "localhost", "invalid remote address 10.0.0.1:0"),
+        (CLIENT, "a b", "invalid server name \"a b\""),
+    ] {
+        let error = server.connect(start(), address, name, new_client.clone()).expect_err("a mistake");
+        assert_eq!(error.to_string(), expected);
+    }
+    assert!(server.connect(start(), CLIENT, "localhost", new_client).is_ok());
+}
+
+#[test]
+fn values_that_cannot_work_are_named() {
+    for (config, name) in [
+        (Config { initial_mtu: 1_199, ..Config::default() }, "initial_mtu"),
+        (Config { idle_timeout: Duration::from_secs(u64::MAX), ..Config::default() }, "idle_timeout"),
+    ] {
+        let error = Endpoint::client(config).expect_err("out of range");
+        assert!(error.to_string().contains(name), "{error}");
+    }
+}
