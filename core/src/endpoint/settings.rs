@@ -1,5 +1,6 @@
 //! Our configuration in quinn's words.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,8 +26,12 @@ pub(super) fn endpoint(config: &Config) -> Arc<quinn::EndpointConfig> {
 pub(super) fn server(config: &Config, mut tls: rustls::ServerConfig) -> Result<Arc<quinn::ServerConfig>, ConfigError> {
     tls.alpn_protocols = vec![ALPN.to_vec()];
     tls.max_early_data_size = 0;
-    let crypto = QuicServerConfig::try_from(tls)
-        .map_err(|error| ConfigError(format!("the TLS configuration cannot be used for QUIC: {error}")))?;
+    let tls = Arc::new(tls);
+    let unusable = |error: String| ConfigError(format!("the TLS configuration cannot be used for QUIC: {error}"));
+    // quinn would panic on the first client of a configuration without TLS 1.3.
+    rustls::quic::ServerConnection::new(Arc::clone(&tls), rustls::quic::Version::V1, Vec::new())
+        .map_err(|error| unusable(error.to_string()))?;
+    let crypto = QuicServerConfig::try_from(tls).map_err(|error| unusable(error.to_string()))?;
     let server = quinn::ServerConfig::with_crypto(Arc::new(crypto));
     server_limits(config, server)
 }
@@ -47,6 +52,11 @@ pub(super) fn server_limits(
 pub(super) fn client(config: &Config, mut tls: rustls::ClientConfig) -> Result<quinn::ClientConfig, ConnectError> {
     tls.alpn_protocols = vec![ALPN.to_vec()];
     tls.enable_early_data = false;
+    let tls = Arc::new(tls);
+    // As for servers: quinn would panic.
+    let name = rustls::pki_types::ServerName::IpAddress(Ipv4Addr::LOCALHOST.into());
+    rustls::quic::ClientConnection::new(Arc::clone(&tls), rustls::quic::Version::V1, name, Vec::new())
+        .map_err(|error| ConnectError::Tls(error.to_string()))?;
     let crypto = QuicClientConfig::try_from(tls).map_err(|error| ConnectError::Tls(error.to_string()))?;
     client_limits(config, quinn::ClientConfig::new(Arc::new(crypto)))
 }
