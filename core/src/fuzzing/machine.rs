@@ -117,31 +117,36 @@ impl Runner {
             end => waiting.end = Some(end.clone()),
         }
         self.collect();
-        while self.read_some(step) {
+        while self.read_some(stream, step) {
             self.collect();
         }
     }
 
-    fn read_some(&mut self, step: usize) -> bool {
-        for (id, stream) in &mut self.streams {
-            let wants = self.h3.wants(*id);
-            assert!(wants == 0 || self.h3.knows(*id));
-            let wanted = wants.min(step).min(stream.unread.len());
-            if wanted > 0 {
-                self.h3.received(*id, stream.unread.split_to(wanted).freeze());
-                return true;
-            }
-            if stream.unread.is_empty() && wants > 0 {
-                let Some(end) = stream.end.take() else { continue };
-                stream.ended = true;
-                match end {
-                    Does::Finishes => self.h3.finished(*id),
-                    _ => self.h3.reset(*id, ErrorCode::H3_REQUEST_CANCELLED),
-                }
-                return true;
-            }
+    /// Reads once: of the stream on which something arrived, then of those that it may have let go on.
+    fn read_some(&mut self, first: StreamId, step: usize) -> bool {
+        let others: Vec<StreamId> = self.streams.keys().copied().filter(|id| *id != first).collect();
+        [first].into_iter().chain(others).any(|id| self.read(id, step))
+    }
+
+    fn read(&mut self, id: StreamId, step: usize) -> bool {
+        let Some(stream) = self.streams.get_mut(&id) else { return false };
+        let wants = self.h3.wants(id);
+        assert!(wants == 0 || self.h3.knows(id));
+        let wanted = wants.min(step).min(stream.unread.len());
+        if wanted > 0 {
+            self.h3.received(id, stream.unread.split_to(wanted).freeze());
+            return true;
         }
-        false
+        if wants == 0 || !stream.unread.is_empty() {
+            return false;
+        }
+        let Some(end) = stream.end.take() else { return false };
+        stream.ended = true;
+        match end {
+            Does::Finishes => self.h3.finished(id),
+            _ => self.h3.reset(id, ErrorCode::H3_REQUEST_CANCELLED),
+        }
+        true
     }
 
     fn collect(&mut self) {
