@@ -81,8 +81,11 @@ mod tests {
                 };
                 prop_assert_eq!(deadlines.next(), model.values().min().copied());
                 prop_assert_eq!(deadlines.by_time.len(), deadlines.by_key.len());
+                prop_assert!((0..8).all(|key| deadlines.contains(key) == model.contains_key(&key)));
             }
             let noon = start + Duration::from_millis(25);
+            deadlines.set(9, Some(noon));
+            model.insert(9, noon);
             let mut due = Vec::new();
             while let Some(key) = deadlines.pop_due(noon) {
                 due.push(key);
@@ -90,6 +93,8 @@ mod tests {
             due.sort_unstable();
             let expected: Vec<u8> = model.iter().filter(|(_, at)| **at <= noon).map(|(key, _)| *key).collect();
             prop_assert_eq!(due, expected);
+            deadlines.clear();
+            prop_assert_eq!((deadlines.next(), deadlines.by_key.len()), (None, 0));
         }
     }
 }

@@ -94,3 +94,69 @@ impl Early {
         streams.chain(datagrams).min()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn at(seconds: u64) -> Instant {
+        crate::fuzzing::start() + Duration::from_secs(seconds)
+    }
+
+    fn payload(byte: u8) -> Bytes {
+        Bytes::copy_from_slice(&[byte])
+    }
+
+    const ONE: SessionId = SessionId(0);
+    const TWO: SessionId = SessionId(4);
+
+    /// Two streams and two datagrams for each of two sessions; those of the second wait longer.
+    fn filled() -> Early {
+        let mut early = Early::new(4, 4);
+        for (session, deadline, id) in [(ONE, at(5), 2), (TWO, at(9), 6), (ONE, at(6), 10), (TWO, at(9), 14)] {
+            assert!(early.hold_stream(session, deadline, StreamId(id)));
+            assert!(early.hold_datagram(session, deadline, payload(id as u8)));
+        }
+        early
+    }
+
+    #[test]
+    fn what_is_too_much_is_not_held() {
+        let mut early = filled();
+        assert!(!early.hold_stream(ONE, at(1), StreamId(18)) && !early.hold_datagram(ONE, at(1), payload(18)));
+        assert_eq!(early.deadline(), Some(at(5)), "what was turned away has no deadline");
+        early.forget(StreamId(2));
+        assert!(early.hold_stream(ONE, at(1), StreamId(18)), "one that ended makes room");
+        assert!(!Early::new(0, 0).hold_stream(ONE, at(1), StreamId(2)));
+    }
+
+    #[test]
+    fn a_session_gets_its_own_in_order_of_arrival() {
+        let mut early = filled();
+        assert_eq!(early.take(ONE), (vec![StreamId(2), StreamId(10)], vec![payload(2), payload(10)]));
+        assert_eq!(early.take(ONE), (vec![], vec![]));
+        assert_eq!(early.deadline(), Some(at(9)));
+        assert_eq!(early.take(TWO), (vec![StreamId(6), StreamId(14)], vec![payload(6), payload(14)]));
+        assert_eq!(early.deadline(), None);
+    }
+
+    #[test]
+    fn time_takes_out_what_is_due_and_nothing_else() {
+        let mut early = filled();
+        assert_eq!(early.expire(at(4)), (vec![], 0));
+        assert_eq!(early.expire(at(5)), (vec![StreamId(2)], 1), "due at its deadline, not after");
+        assert_eq!(early.expire(at(8)), (vec![StreamId(10)], 1));
+        assert_eq!(early.take(TWO).0.len(), 2);
+    }
+
+    #[test]
+    fn a_request_makes_its_own_wait_for_the_answer() {
+        let mut early = filled();
+        early.extend(ONE, at(30));
+        assert_eq!(early.deadline(), Some(at(9)));
+        assert_eq!(early.expire(at(29)), (vec![StreamId(6), StreamId(14)], 2));
+        assert_eq!(early.expire(at(30)), (vec![StreamId(2), StreamId(10)], 2));
+    }
+}

@@ -72,3 +72,50 @@ impl Registry {
         kept.or_else(|| self.forgotten.filter(|last| id <= *last).map(|_| Past::Closed))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Request;
+    use crate::session::transition::Input;
+
+    fn session(id: u64) -> SessionState {
+        SessionState::new(SessionId(id), Request::new("h", "/"), None)
+    }
+
+    #[test]
+    fn what_became_of_the_last_sessions_is_known_exactly() {
+        let mut registry = Registry::default();
+        registry.insert(session(0));
+        registry.insert(session(4));
+        assert_eq!((registry.live(), registry.ids()), (2, vec![SessionId(0), SessionId(4)]));
+        if let Some(session) = registry.get_mut(SessionId(4)) {
+            session.apply(Input::Refuse);
+        }
+        assert_eq!(registry.live(), 1, "one is over and still there");
+        registry.remove(SessionId(4), Past::Refused);
+        registry.remove(SessionId(8), Past::Closed);
+        assert!(registry.get(SessionId(4)).is_none() && registry.get(SessionId(0)).is_some());
+        assert_eq!(registry.past(SessionId(4)), Some(Past::Refused));
+        assert_eq!(registry.past(SessionId(8)), None, "there was no such session");
+        assert_eq!(registry.past(SessionId(0)), None, "it lives");
+    }
+
+    #[test]
+    fn older_ones_are_known_by_the_highest_id() {
+        let mut registry = Registry::default();
+        let id = |index: usize| SessionId(index as u64 * 4);
+        for index in 0..MAX_GONE {
+            registry.remember(id(index), Past::Refused);
+        }
+        assert_eq!((registry.past(id(0)), registry.past(id(MAX_GONE))), (Some(Past::Refused), None));
+        registry.remember(id(MAX_GONE), Past::Refused);
+        registry.remember(id(MAX_GONE + 1), Past::Refused);
+        assert_eq!(registry.gone.len(), MAX_GONE);
+        assert_eq!(
+            [0, 1, 2].map(|index| registry.past(id(index))),
+            [Some(Past::Closed), Some(Past::Closed), Some(Past::Refused)]
+        );
+        assert_eq!(registry.past(id(MAX_GONE + 2)), None);
+    }
+}
