@@ -88,32 +88,38 @@ mod tests {
 
     use super::*;
 
+    fn now() -> Instant {
+        #[expect(clippy::disallowed_methods, reason = "tests need some instant to count from")]
+        Instant::now()
+    }
+
     #[test]
     fn both_bounds_are_exact() {
-        let mut queue = DatagramQueue::default();
+        let (mut queue, now) = (DatagramQueue::default(), now());
         let payload = Bytes::from_static(&[7; 10]);
-        assert_eq!(queue.push(payload.clone(), 0, 1_000), 1, "no room for any");
-        assert_eq!(queue.push(payload.clone(), 5, 10 + OVERHEAD - 1), 1, "larger than the whole queue");
-        assert!(queue.is_empty());
-        assert_eq!(queue.push(payload.clone(), 5, 10 + OVERHEAD), 0, "exactly the whole queue");
-        assert!(!queue.is_empty());
-        assert_eq!(queue.push(payload.clone(), 5, 2 * (10 + OVERHEAD)), 0);
-        assert_eq!(queue.push(payload.clone(), 5, 2 * (10 + OVERHEAD)), 1, "the oldest goes for its bytes");
-        assert_eq!(queue.push(payload, 2, 1_000), 1, "and for its place");
+        assert_eq!(queue.push(payload.clone(), now, 0, 1_000), 1, "no room for any");
+        assert_eq!(queue.push(payload.clone(), now, 5, 10 + OVERHEAD - 1), 1, "larger than the whole queue");
+        assert_eq!(queue.bytes(), 0);
+        assert_eq!(queue.push(payload.clone(), now, 5, 10 + OVERHEAD), 0, "exactly the whole queue");
+        assert!(queue.has_any(now, None));
+        assert_eq!(queue.push(payload.clone(), now, 5, 2 * (10 + OVERHEAD)), 0);
+        assert_eq!(queue.push(payload.clone(), now, 5, 2 * (10 + OVERHEAD)), 1, "the oldest goes for its bytes");
+        assert_eq!(queue.push(payload, now, 2, 1_000), 1, "and for its place");
         assert_eq!((queue.queue.len(), queue.bytes), (2, 2 * (10 + OVERHEAD)));
     }
 
     #[test]
     fn small_payloads_let_go_of_their_packets_when_they_pile_up() {
-        let mut queue = DatagramQueue::default();
+        let (mut queue, now) = (DatagramQueue::default(), now());
         let packet = Bytes::from(vec![1; 1_400]);
         let small = packet.slice(..MAX_COPIED - 1);
         let large = packet.slice(..MAX_COPIED);
         for _ in 0..=MAX_SLICES {
-            queue.push(small.clone(), 100, usize::MAX);
+            queue.push(small.clone(), now, 100, usize::MAX);
         }
-        queue.push(large, 100, usize::MAX);
-        let shares = |datagram: Option<&Bytes>| datagram.map(|datagram| datagram.as_ptr() == packet.as_ptr());
+        queue.push(large, now, 100, usize::MAX);
+        let shares =
+            |queued: Option<&(Bytes, Instant)>| queued.map(|(datagram, _)| datagram.as_ptr() == packet.as_ptr());
         assert_eq!(shares(queue.queue.get(MAX_SLICES - 1)), Some(true));
         assert_eq!(shares(queue.queue.get(MAX_SLICES)), Some(false));
         assert_eq!(shares(queue.queue.get(MAX_SLICES + 1)), Some(true), "nearly a packet anyway");
@@ -122,8 +128,7 @@ mod tests {
     proptest! {
         #[test]
         fn stays_within_both_bounds_and_keeps_the_newest(sizes in prop::collection::vec(0usize..400, 0..200)) {
-            #[expect(clippy::disallowed_methods, reason = "tests need some instant to count from")]
-            let now = Instant::now();
+            let now = now();
             let mut queue = DatagramQueue::default();
             let mut dropped = 0;
             for (index, size) in sizes.iter().enumerate() {
