@@ -39,6 +39,8 @@ pub struct Report {
 #[derive(Debug)]
 struct Client {
     pair: Pair,
+    /// The request that is not answered.
+    asked: Option<SessionId>,
     session: Option<SessionId>,
     /// Streams each side can still write (up: the client does) or read.
     writing: BTreeSet<Key>,
@@ -218,8 +220,12 @@ impl World {
             Event::SessionRequested { session } if down => {
                 let _ = client.pair.server.connection().accept(session, Response::accept());
             }
-            Event::SessionEstablished { session } => client.session = Some(session),
+            Event::SessionEstablished { session } => {
+                client.asked = None;
+                client.session = Some(session);
+            }
             Event::SessionEnded { session, .. } => {
+                client.asked = client.asked.filter(|asked| *asked != session);
                 client.session = client.session.filter(|open| *open != session);
                 self.ledger.cut_session(index, session);
                 client.reading.retain(|_, of| *of != session);
@@ -315,7 +321,7 @@ impl Client {
         config.send_window = 1 << (12 + random.below(8));
         let mut pair = Pair::with(config.clone(), config, link, seed);
         pair.max_segments = 1 + random.below(10) as usize;
-        Self { pair, session: None, writing: BTreeSet::new(), reading: BTreeMap::new(), lost: false }
+        Self { pair, asked: None, session: None, writing: BTreeSet::new(), reading: BTreeMap::new(), lost: false }
     }
 
     fn side(&mut self, down: bool) -> &mut Side {
@@ -329,8 +335,9 @@ impl Client {
 
     /// Asks for a session, if that is possible now.
     fn ask(&mut self) {
-        if !self.pair.client.is_gone() && !self.lost {
-            let _ = self.pair.client.connection().request_session(Request::new("localhost", "/"));
+        // One at a time: the ledger follows the streams of one session.
+        if !self.pair.client.is_gone() && !self.lost && self.asked.is_none() {
+            self.asked = self.pair.client.connection().request_session(Request::new("localhost", "/")).ok();
         }
     }
 }
