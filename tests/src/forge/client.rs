@@ -1,14 +1,15 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use rustls::pki_types::ServerName;
-use rustls::quic::{ClientConnection, KeyChange, Keys, Version};
+use rustls::quic::{ClientConnection, KeyChange, Keys, Secrets, Version};
 use rustls::{ClientConfig, HandshakeKind, Side, Tls13CipherSuite};
 use transom_core::Config;
 
 use super::frames::{self, Read};
-use super::packet::{self, Ids, Opened};
+use super::packet::{self, Fields, Opened};
 use super::{Parameters, ReservedBits, Space};
 use crate::raw::accept_any_certificate;
 use crate::simulation::Lone;
@@ -29,20 +30,25 @@ pub const TLS_ALERT: u64 = 0x100;
 
 /// A client that sends the packets it is given to a server core in memory.
 pub struct Forger {
-    server: Lone,
+    /// The server.
+    pub server: Lone,
     config: Arc<ClientConfig>,
     tls: ClientConnection,
-    ids: Ids,
+    fields: Fields,
     spaces: BTreeMap<Space, SpaceState>,
+    next_keys: Option<Secrets>,
     closed: Option<Closed>,
     confirmed: bool,
+    challenges: Vec<Vec<u8>>,
+    sent_bytes: usize,
+    received_bytes: usize,
 }
 
 #[derive(Default)]
 struct SpaceState {
     keys: Option<Keys>,
     next_number: u64,
-    largest_received: Option<u64>,
+    received: BTreeSet<u64>,
     crypto_sent: u64,
     crypto_read: u64,
     /// CRYPTO data that came ahead of its turn.
@@ -75,6 +81,29 @@ impl Forger {
         forger
     }
 
+    /// The same with a token in all Initial packets.
+    pub fn hello_with_token(token: &[u8]) -> Self {
+        let mut forger = Self::silent(&Self::parameters(), b"h3");
+        forger.fields.token = token.to_vec();
+        forger.send_tls(Space::Initial);
+        forger
+    }
+
+    /// The same with every byte of the ClientHello in a frame of its own, the last one first.
+    pub fn hello_in_pieces() -> Self {
+        let mut forger = Self::silent(&Self::parameters(), b"h3");
+        let hello = std::mem::take(&mut forger.space(Space::Initial).crypto_out);
+        forger.space(Space::Initial).crypto_sent = hello.len() as u64;
+        let pieces = hello.iter().enumerate().rev();
+        let frames: Vec<_> = pieces.map(|(offset, byte)| frames::crypto(offset as u64, &[*byte])).collect();
+        for some in frames.chunks(200) {
+            let mut payload = some.concat();
+            payload.resize(payload.len().max(1_200), 0);
+            forger.send(Space::Initial, &payload);
+        }
+        forger
+    }
+
     /// A client that knows what to say and has not said it.
     fn silent(parameters: &Parameters, alpn: &[u8]) -> Self {
         let mut config = accept_any_certificate(&[alpn.to_vec()]).expect("TLS 1.3");
@@ -93,10 +122,14 @@ impl Forger {
             server,
             config,
             tls,
-            ids: Ids { destination: id.to_vec(), source: OWN_ID.to_vec() },
+            fields: Fields { destination: id.to_vec(), source: OWN_ID.to_vec(), token: Vec::new(), key_phase: false },
             spaces: BTreeMap::new(),
+            next_keys: None,
             closed: None,
             confirmed: false,
+            challenges: Vec::new(),
+            sent_bytes: 0,
+            received_bytes: 0,
         };
         let suite = TLS13_AES_128_GCM_SHA256.tls13().and_then(Tls13CipherSuite::quic_suite).expect("a suite for QUIC");
         // Initial packets are those of v1 in any case.
@@ -112,8 +145,13 @@ impl Forger {
     pub fn connected() -> Self {
         let mut forger = Self::hello(&Self::parameters(), b"h3");
         forger.finish();
-        assert!(forger.confirmed && forger.closed.is_none(), "no handshake: {:?}", forger.closed);
+        assert!(forger.is_confirmed(), "no handshake: {:?}", forger.closed);
         forger
+    }
+
+    /// Whether the server has confirmed the handshake, and not closed the connection.
+    pub fn is_confirmed(&self) -> bool {
+        self.confirmed && self.closed.is_none()
     }
 
     /// A ClientHello whose transport parameters are in the extension that the drafts of QUIC had for them.
@@ -159,12 +197,12 @@ impl Forger {
 
     /// The same with a choice for the reserved bits of its header.
     pub fn send_with(&mut self, space: Space, frames: &[u8], reserved: ReservedBits) {
-        let ids = self.ids.clone();
+        let fields = self.fields.clone();
         let state = self.space(space);
         let number = state.next_number;
         state.next_number += 1;
         let keys = state.keys.as_ref().expect("keys for this kind of packet");
-        let packet = packet::seal(space, &ids, number, frames, reserved, keys);
+        let packet = packet::seal(space, &fields, number, frames, reserved, keys);
         self.deliver(&packet);
     }
 
@@ -178,10 +216,35 @@ impl Forger {
 
     /// Sends a whole datagram as it is.
     pub fn deliver(&mut self, datagram: &[u8]) {
+        self.sent_bytes += datagram.len();
         self.server.deliver(datagram);
-        for datagram in self.server.take() {
-            self.take_in(datagram);
-        }
+        self.receive();
+    }
+
+    /// Lets time pass for the server and takes in what it sends meanwhile.
+    pub fn wait(&mut self, time: Duration) {
+        self.server.wait(time);
+        self.receive();
+    }
+
+    /// Bytes of all datagrams to the server, and of all from it.
+    pub fn bytes(&self) -> (usize, usize) {
+        (self.sent_bytes, self.received_bytes)
+    }
+
+    /// What the server has asked to have back, to see whether we are where we seem to be.
+    pub fn challenges(&self) -> &[Vec<u8>] {
+        &self.challenges
+    }
+
+    /// The numbers of the server's 1-RTT packets so far.
+    pub fn received(&mut self) -> &BTreeSet<u64> {
+        &self.space(Space::Data).received
+    }
+
+    /// The highest number of a 1-RTT packet of the server so far.
+    pub fn largest_received(&mut self) -> u64 {
+        self.received().last().copied().unwrap_or(0)
     }
 
     /// How the server closed the connection, if it did.
@@ -191,37 +254,66 @@ impl Forger {
 
     /// Whether the server still answers.
     pub fn is_alive(&mut self) -> bool {
-        let before = self.space(Space::Data).largest_received;
-        self.send(Space::Data, &frames::ping());
-        // Two ack-eliciting packets are acknowledged at once (RFC 9000, section 13.2.2).
-        self.send(Space::Data, &frames::ping());
-        self.closed.is_none() && self.space(Space::Data).largest_received > before
+        let before = self.largest_received();
+        // Two ack-eliciting packets are acknowledged at once (RFC 9000, section 13.2.2), unless what was not acknowledged
+        // keeps the server from sending.
+        for _ in 0..2 {
+            let frames = [acknowledge(self.received()), frames::ping()].concat();
+            self.send(Space::Data, &frames);
+        }
+        self.closed.is_none() && self.largest_received() > before
     }
 
     fn space(&mut self, space: Space) -> &mut SpaceState {
         self.spaces.entry(space).or_default()
     }
 
+    fn receive(&mut self) {
+        for datagram in self.server.take() {
+            self.received_bytes += datagram.len();
+            self.take_in(datagram);
+        }
+    }
+
     fn take_in(&mut self, mut datagram: Vec<u8>) {
         while !datagram.is_empty() {
-            let largest = |space| self.spaces.get(&space).and_then(|state| state.largest_received).unwrap_or(0);
-            let keys = |space| self.spaces.get(&space).and_then(|state| state.keys.as_ref());
-            let opened = packet::open(&mut datagram, OWN_ID.len(), largest, keys).expect("a packet in good order");
-            if let Some(opened) = opened {
+            let mut again = datagram.clone();
+            let opened = self.open(&mut datagram).or_else(|_| {
+                datagram = Vec::new();
+                self.update_keys();
+                self.open(&mut again)
+            });
+            if let Some(opened) = opened.expect("a packet in good order, under these keys or the next") {
                 self.take_in_packet(opened);
             }
         }
     }
 
+    fn open(&self, datagram: &mut Vec<u8>) -> Result<Option<Opened>, String> {
+        let largest = |space| self.spaces.get(&space).and_then(|state| state.received.last().copied()).unwrap_or(0);
+        let keys = |space| self.spaces.get(&space).and_then(|state| state.keys.as_ref());
+        packet::open(datagram, OWN_ID.len(), largest, keys)
+    }
+
+    /// Goes over to the next keys of 1-RTT packets, as the server has done (RFC 9001, section 6).
+    fn update_keys(&mut self) {
+        let Some(next) = self.next_keys.as_mut().map(Secrets::next_packet_keys) else { return };
+        if let Some(keys) = &mut self.space(Space::Data).keys {
+            (keys.local.packet, keys.remote.packet) = (next.local, next.remote);
+        }
+        self.fields.key_phase = !self.fields.key_phase;
+    }
+
     fn take_in_packet(&mut self, Opened { space, number, source, payload }: Opened) {
         if let Some(source) = source {
-            self.ids.destination = source;
+            self.fields.destination = source;
         }
         let state = self.space(space);
-        state.largest_received = state.largest_received.max(Some(number));
+        state.received.insert(number);
         for frame in frames::read(&payload).expect("frames in good order") {
             match frame {
                 Read::Crypto { offset, data } => self.take_in_crypto(space, offset, data),
+                Read::PathChallenge { challenge } => self.challenges.push(challenge),
                 Read::HandshakeDone => self.confirmed = true,
                 Read::Close { application, code, reason } => {
                     self.closed.get_or_insert(Closed { application, code, reason });
@@ -256,7 +348,8 @@ impl Forger {
                     space = Space::Handshake;
                     self.space(space).keys = Some(keys);
                 }
-                Some(KeyChange::OneRtt { keys, .. }) => {
+                Some(KeyChange::OneRtt { keys, next }) => {
+                    self.next_keys = Some(next);
                     space = Space::Data;
                     self.space(space).keys = Some(keys);
                 }
@@ -270,7 +363,7 @@ impl Forger {
         let bytes = std::mem::take(&mut state.crypto_out);
         let offset = state.crypto_sent;
         state.crypto_sent += bytes.len() as u64;
-        let mut payload = state.largest_received.map(frames::ack).unwrap_or_default();
+        let mut payload = acknowledge(&state.received);
         payload.extend(frames::crypto(offset, &bytes));
         if space == Space::Initial {
             // A client's first datagram has at least 1,200 bytes (RFC 9000, section 14.1).
@@ -278,6 +371,11 @@ impl Forger {
         }
         self.send(space, &payload);
     }
+}
+
+/// ACK of these packets, nothing if there are none.
+fn acknowledge(numbers: &BTreeSet<u64>) -> Vec<u8> {
+    if numbers.is_empty() { Vec::new() } else { frames::ack_exactly(numbers) }
 }
 
 /// Type of the TLS extension with the transport parameters (RFC 9001, section 8.2).

@@ -1,5 +1,7 @@
 //! QUIC frames (RFC 9000, section 19): written whatever they say, read as far as a server in good order sends them.
 
+use std::collections::BTreeSet;
+
 use crate::raw::wire::{read_varint, varint, varints};
 
 /// PING.
@@ -13,13 +15,52 @@ pub fn crypto(offset: u64, data: &[u8]) -> Vec<u8> {
 }
 
 /// ACK of all packets up to `largest`.
-pub(super) fn ack(largest: u64) -> Vec<u8> {
+pub fn ack(largest: u64) -> Vec<u8> {
     varints(&[0x02, largest, 0, 0, largest])
+}
+
+/// ACK of exactly these packets, which must be at least one, and all of which came with ECT(0).
+pub fn ack_exactly(numbers: &BTreeSet<u64>) -> Vec<u8> {
+    let mut fields = ack_fields(numbers);
+    fields.extend([numbers.len() as u64, 0, 0]);
+    varints(&fields)
+}
+
+/// The same, which claims that many more had come.
+pub fn ack_with_impossible_ecn(numbers: &BTreeSet<u64>) -> Vec<u8> {
+    let mut fields = ack_fields(numbers);
+    fields.extend([1_000_000, 1_000_000, 0]);
+    varints(&fields)
+}
+
+/// All of ACK_ECN but the three counts at its end.
+fn ack_fields(numbers: &BTreeSet<u64>) -> Vec<u64> {
+    // From the highest down, as (first, last).
+    let mut ranges: Vec<(u64, u64)> = Vec::new();
+    for number in numbers.iter().rev() {
+        match ranges.last_mut() {
+            Some((first, _)) if *first == number + 1 => *first = *number,
+            _ => ranges.push((*number, *number)),
+        }
+    }
+    let (mut first, last) = ranges[0];
+    let mut fields = vec![0x03, last, 0, ranges.len() as u64 - 1, last - first];
+    for (next_first, next_last) in &ranges[1..] {
+        // A gap is one less than the number of packets in it.
+        fields.extend([first - next_last - 2, next_last - next_first]);
+        first = *next_first;
+    }
+    fields
 }
 
 /// STREAM, with offset and length.
 pub fn stream(id: u64, offset: u64, data: &[u8]) -> Vec<u8> {
     [varints(&[0x0e, id, offset, data.len() as u64]), data.to_vec()].concat()
+}
+
+/// STREAM with offset and length, the last of its stream.
+pub fn last_of_stream(id: u64, offset: u64, data: &[u8]) -> Vec<u8> {
+    [varints(&[0x0f, id, offset, data.len() as u64]), data.to_vec()].concat()
 }
 
 /// RESET_STREAM.
@@ -57,9 +98,19 @@ pub fn new_connection_id(number: u64, retire_prior_to: u64, id: &[u8]) -> Vec<u8
     [varints(&[0x18, number, retire_prior_to]), vec![id.len() as u8], id.to_vec(), vec![7; 16]].concat()
 }
 
+/// RETIRE_CONNECTION_ID.
+pub fn retire_connection_id(number: u64) -> Vec<u8> {
+    varints(&[0x19, number])
+}
+
 /// PATH_CHALLENGE.
 pub fn path_challenge() -> Vec<u8> {
     [varint(0x1a), vec![1; 8]].concat()
+}
+
+/// PATH_RESPONSE.
+pub fn path_response(challenge: &[u8]) -> Vec<u8> {
+    [varint(0x1b), challenge.to_vec()].concat()
 }
 
 /// HANDSHAKE_DONE.
@@ -72,6 +123,7 @@ pub fn handshake_done() -> Vec<u8> {
 pub(super) enum Read {
     Crypto { offset: u64, data: Vec<u8> },
     HandshakeDone,
+    PathChallenge { challenge: Vec<u8> },
     Close { application: bool, code: u64, reason: String },
 }
 
@@ -121,8 +173,9 @@ pub(super) fn read(mut payload: &[u8]) -> Result<Vec<Read>, String> {
                 let reason = String::from_utf8_lossy(cursor.bytes(length)?).into_owned();
                 found.push(Read::Close { application: kind == 0x1d, code, reason });
             }
-            // PATH_CHALLENGE, PATH_RESPONSE.
-            0x1a | 0x1b => drop(cursor.bytes(8)?),
+            0x1a => found.push(Read::PathChallenge { challenge: cursor.bytes(8)?.to_vec() }),
+            // PATH_RESPONSE.
+            0x1b => drop(cursor.bytes(8)?),
             0x1e => found.push(Read::HandshakeDone),
             _ => return Err(format!("frame type {kind:#x}")),
         }
@@ -155,5 +208,17 @@ impl<'a> Cursor<'a> {
         let ranges = self.integer()?;
         // The first range, pairs of gap and range, and three ECN counts.
         self.integers(1 + 2 * ranges + if kind == 0x03 { 3 } else { 0 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn acknowledgements_have_exactly_the_ranges_of_what_came() {
+        assert_eq!(ack_exactly(&BTreeSet::from([0])), [3, 0, 0, 0, 0, 1, 0, 0]);
+        assert_eq!(ack_exactly(&BTreeSet::from([3, 4, 5])), [3, 5, 0, 0, 2, 3, 0, 0]);
+        assert_eq!(ack_exactly(&BTreeSet::from([0, 1, 3, 6, 7])), [3, 7, 0, 2, 1, 1, 0, 0, 1, 5, 0, 0]);
     }
 }

@@ -15,16 +15,24 @@ pub use parameters::Parameters;
 
 /// Transport error codes (RFC 9000, section 20.1).
 pub mod transport {
+    /// INTERNAL_ERROR.
+    pub const INTERNAL_ERROR: u64 = 0x01;
     /// FLOW_CONTROL_ERROR.
     pub const FLOW_CONTROL_ERROR: u64 = 0x03;
     /// STREAM_LIMIT_ERROR.
     pub const STREAM_LIMIT_ERROR: u64 = 0x04;
     /// STREAM_STATE_ERROR.
     pub const STREAM_STATE_ERROR: u64 = 0x05;
+    /// FINAL_SIZE_ERROR.
+    pub const FINAL_SIZE_ERROR: u64 = 0x06;
     /// FRAME_ENCODING_ERROR.
     pub const FRAME_ENCODING_ERROR: u64 = 0x07;
     /// TRANSPORT_PARAMETER_ERROR.
     pub const TRANSPORT_PARAMETER_ERROR: u64 = 0x08;
+    /// CONNECTION_ID_LIMIT_ERROR.
+    pub const CONNECTION_ID_LIMIT_ERROR: u64 = 0x09;
     /// PROTOCOL_VIOLATION.
     pub const PROTOCOL_VIOLATION: u64 = 0x0a;
+    /// CRYPTO_BUFFER_EXCEEDED.
+    pub const CRYPTO_BUFFER_EXCEEDED: u64 = 0x0d;
 }

@@ -24,11 +24,15 @@ pub enum ReservedBits {
     Ones,
 }
 
-/// Whom a packet is from and to.
+/// What stands in the headers of all packets.
 #[derive(Debug, Clone)]
-pub(super) struct Ids {
+pub(super) struct Fields {
     pub(super) destination: Vec<u8>,
     pub(super) source: Vec<u8>,
+    /// In Initial packets.
+    pub(super) token: Vec<u8>,
+    /// In 1-RTT packets.
+    pub(super) key_phase: bool,
 }
 
 /// A packet of the server, opened.
@@ -44,7 +48,7 @@ pub(super) struct Opened {
 /// Writes and protects a packet.
 pub(super) fn seal(
     space: Space,
-    ids: &Ids,
+    fields: &Fields,
     number: u64,
     payload: &[u8],
     reserved: ReservedBits,
@@ -56,20 +60,20 @@ pub(super) fn seal(
         Space::Initial => 0x00,
         Space::Handshake => 0x20,
         Space::Data => {
-            header.push(0x43 | if ones { 0x18 } else { 0 });
-            header.extend(&ids.destination);
+            header.push(0x43 | if ones { 0x18 } else { 0 } | if fields.key_phase { 0x04 } else { 0 });
+            header.extend(&fields.destination);
             return protect(header, number, payload, &keys.local);
         }
     };
     header.push(0xc3 | kind | if ones { 0x0c } else { 0 });
     header.extend(VERSION.to_be_bytes());
-    for id in [&ids.destination, &ids.source] {
+    for id in [&fields.destination, &fields.source] {
         header.push(id.len() as u8);
         header.extend(id);
     }
     if space == Space::Initial {
-        // No token.
-        header.push(0);
+        header.extend(varint(fields.token.len() as u64));
+        header.extend(&fields.token);
     }
     header.extend(varint((NUMBER_SIZE + payload.len() + keys.local.packet.tag_len()) as u64));
     protect(header, number, payload, &keys.local)

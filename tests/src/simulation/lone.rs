@@ -1,10 +1,11 @@
 //! A server core without a network: datagrams are put into it and taken out of it, in virtual time.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use transom_core::{Config, Connection, ConnectionId, Endpoint, Event, Receive};
+use transom_core::{Config, Connection, ConnectionId, Ecn, Endpoint, Event, Receive};
 
 use super::tls;
 
@@ -17,6 +18,12 @@ pub struct Lone {
     pub connection: Option<ConnectionId>,
     /// Virtual time.
     pub now: Instant,
+    /// Where the datagrams it gets seem to come from.
+    pub remote: SocketAddr,
+    /// Bytes it has sent, by destination.
+    pub sent: BTreeMap<SocketAddr, usize>,
+    /// What its newest datagram says about congestion.
+    pub ecn: Option<Ecn>,
     events: Vec<Event>,
     buffer: Vec<u8>,
 }
@@ -28,12 +35,16 @@ impl Lone {
     /// The configuration is out of range.
     pub fn new(config: Config) -> Self {
         let endpoint = Endpoint::server(config, tls::configs().0).expect("a server");
-        Self { endpoint, connection: None, now: Instant::now(), events: Vec::new(), buffer: Vec::new() }
-    }
-
-    /// Where every client of it seems to be.
-    pub fn client_address() -> SocketAddr {
-        SocketAddr::from(([10, 0, 0, 1], 4433))
+        Self {
+            endpoint,
+            connection: None,
+            now: Instant::now(),
+            remote: SocketAddr::from(([10, 0, 0, 1], 4433)),
+            sent: BTreeMap::new(),
+            ecn: None,
+            events: Vec::new(),
+            buffer: Vec::new(),
+        }
     }
 
     /// Where it seems to be.
@@ -44,8 +55,7 @@ impl Lone {
     /// Gives it one datagram.
     pub fn deliver(&mut self, datagram: &[u8]) {
         let data = BytesMut::from(datagram);
-        let remote = Self::client_address();
-        self.endpoint.handle_receive(self.now, Receive { remote, local_ip: None, ecn: None, data });
+        self.endpoint.handle_receive(self.now, Receive { remote: self.remote, local_ip: None, ecn: None, data });
         self.note();
     }
 
@@ -56,6 +66,8 @@ impl Lone {
             self.note();
             self.buffer.clear();
             let Some(transmit) = self.endpoint.poll_transmit(self.now, 1, &mut self.buffer) else { return datagrams };
+            *self.sent.entry(transmit.destination).or_default() += transmit.size;
+            self.ecn = transmit.ecn;
             datagrams.push(self.buffer[..transmit.size].to_vec());
         }
     }
