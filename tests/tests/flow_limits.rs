@@ -116,7 +116,7 @@ fn act(facing: &mut Facing, session: SessionId, known: &mut Vec<StreamId>, limit
     let pick = |index: &u8, known: &[StreamId]| known.get(usize::from(*index) % known.len().max(1)).copied();
     match does {
         Does::Opens(direction) => {
-            known.extend(facing.core.connection().session(session).unwrap().open(*direction).ok())
+            known.extend(facing.core.connection().session(session).unwrap().open(*direction).ok());
         }
         Does::PeerOpensBidi => {
             if let Some(stream) = facing.raw.try_open_bidi() {

@@ -195,7 +195,7 @@ fn does() -> impl Strategy<Value = Does> {
 fn used(facing: &Facing, is_client: bool, session: SessionId) -> Limits {
     let mut used = Limits { data: 0, bidi: 0, uni: 0 };
     let (header_bidi, header_uni) = (wire::bidi_header(session.get()), wire::uni_header(session.get()));
-    let of_core = |id: &u64| (id % 2 == 0) == is_client;
+    let of_core = |id: &u64| id.is_multiple_of(2) == is_client;
     for (id, stream) in facing.seen().streams.iter().filter(|(id, _)| of_core(id) && **id != session.get()) {
         // What comes first on the control stream is its type, 0.
         if id & 2 == 2 && stream.data.first() == Some(&0) {
