@@ -1,11 +1,11 @@
 //! The table of bad inputs against `transom demo`: every case must get the reaction it must get.
 
-use transom_tests::hostile::{run_on_own_server, table};
+use transom_tests::hostile::{Kind, Pace, run, table};
 
 #[test]
 fn every_bad_input_gets_the_reaction_it_must_get() {
     let cases = table();
-    let outcome = run_on_own_server(&cases, 8).unwrap();
+    let outcome = run(Kind::Transom, &cases, &Pace::new(8)).unwrap();
     assert!(outcome.rows.len() > cases.len(), "the control group and the server have rows of their own");
     let failures: Vec<String> = outcome.failures().map(ToString::to_string).collect();
     println!("{outcome}");

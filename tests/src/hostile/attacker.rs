@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use super::place::{authority, echo};
 use super::{Reaction, Scene};
 use crate::raw::{Close, DRAFT_02, Failure, Options, Peer, Request, Response, StreamSeen, code};
 
@@ -11,9 +12,6 @@ pub(super) struct Attacker {
     patient: bool,
 }
 
-/// The authority of hand-made requests; the server has only one.
-pub(super) const AUTHORITY: &str = "localhost";
-
 impl Scene<'_> {
     /// A connection on which nothing of HTTP/3 was sent.
     pub(super) fn silent(&self) -> Result<Attacker, Failure> {
@@ -22,10 +20,10 @@ impl Scene<'_> {
 
     /// The same, with other transport parameters.
     pub(super) fn silent_with(&self, options: &Options) -> Result<Attacker, Failure> {
-        let mut peer = Peer::connect(self.target.address, options)?;
-        if self.slow {
-            peer.patience = BEYOND_DEADLINES;
-        }
+        let mut options = Options { end: Some(self.end), ..options.clone() };
+        options.server_name = host(authority()).to_owned();
+        let mut peer = Peer::connect(self.target.address, &options)?;
+        peer.patience = if self.slow { BEYOND_DEADLINES } else { self.target.patience };
         let patient = !self.expected.contains(&Reaction::GoesOn);
         Ok(Attacker { peer, session: None, patient })
     }
@@ -68,7 +66,7 @@ impl Attacker {
 
     /// Opens an echo session and a stream on it that must go on.
     pub(super) fn open_witness(&mut self) -> Result<u64, Failure> {
-        let session = self.peer.open_session("/echo")?;
+        let session = self.peer.open_session(echo())?;
         self.adopt(session)?;
         Ok(session)
     }
@@ -83,7 +81,7 @@ impl Attacker {
 
     /// Sends a request for `path` and gives its stream.
     pub(super) fn request(&mut self, path: &str) -> Result<u64, Failure> {
-        self.peer.send(&Request::webtransport(AUTHORITY, path))
+        self.peer.send(&Request::webtransport(authority(), path))
     }
 
     /// The open session still carries everything; without one, a new session opens on this connection.
@@ -193,6 +191,12 @@ impl Attacker {
             other @ Close::Other(_) => Some(Err(Failure::Closed(other))),
         }
     }
+}
+
+/// The host of an authority. A server may be known by its address only; the name in the handshake is `localhost` then.
+fn host(authority: &str) -> &str {
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    if host.parse::<std::net::Ipv4Addr>().is_ok() || host.contains(['[', ':']) { "localhost" } else { host }
 }
 
 /// Whether a stream has shown something that counts as a reaction.

@@ -1,7 +1,7 @@
 //! Capsules on the CONNECT stream, and the end of sessions (2.6 and 2.10 of the catalogue).
 
 use super::script::{On, Script, script};
-use super::{Case, Reaction, Scene};
+use super::{Case, Reaction, Scene, Scope};
 use crate::raw::{Client, Failure, code, wire};
 use Reaction::{Aborts, Answers, Finishes, GoesOn};
 
@@ -10,8 +10,8 @@ pub(super) fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> = scripts.into_iter().flatten().flat_map(Script::cases).collect();
     cases.push(split_close());
     cases.extend(end_of_streams());
-    cases.push(early_capsules_of_a_refused_session());
-    cases.push(both_close());
+    cases.push(early_capsules_of_a_refused_session().counts_for(Scope::OwnRoutes));
+    cases.push(both_close().counts_for(Scope::OwnRoutes));
     cases
 }
 

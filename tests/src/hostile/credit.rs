@@ -3,7 +3,8 @@
 //! Each case uses up many times what the server allows at once: streams (100 of each kind) or bytes (1 MiB in all
 //! streams together). If a path forgets to return credit, the attacker itself is stuck, and says so.
 
-use super::attacker::{AUTHORITY, Attacker};
+use super::attacker::Attacker;
+use super::place::{authority, echo};
 use super::{Case, Reaction, Scene};
 use crate::raw::{Client, Failure, Request, code, wire};
 use Reaction::GoesOn;
@@ -86,7 +87,7 @@ fn stream_credit() -> Vec<Case> {
             client.reset(stream, code::from_application(1))
         }),
         streams("GET", |client, _| {
-            let stream = open(client, true, &Request::plain("GET", AUTHORITY, "/").frame())?;
+            let stream = open(client, true, &Request::plain("GET", authority(), "/").frame())?;
             client.finish(stream)
         }),
     ]
@@ -116,12 +117,12 @@ fn byte_credit() -> Vec<Case> {
             client.finish(stream)
         }),
         bytes("POST", |client, _| {
-            let stream = open(client, true, &Request::plain("POST", AUTHORITY, "/").frame())?;
+            let stream = open(client, true, &Request::plain("POST", authority(), "/").frame())?;
             client.write(stream, &wire::data(&BODY))?;
             client.finish(stream)
         }),
         bytes("a second CONNECT with a body", |client, _| {
-            let stream = open(client, true, &Request::webtransport(AUTHORITY, "/echo").frame())?;
+            let stream = open(client, true, &Request::webtransport(authority(), echo()).frame())?;
             client.write(stream, &wire::data(&BODY))?;
             client.finish(stream)
         }),

@@ -1,6 +1,6 @@
 //! DATAGRAM frames (2.8 of the catalogue).
 
-use super::attacker::AUTHORITY;
+use super::place::authority;
 use super::{Case, Reaction, Scene};
 use crate::raw::{DRAFT_02, Request, code, wire};
 use Reaction::{Aborts, Closes, GoesOn};
@@ -75,7 +75,7 @@ fn of_a_plain_request() -> Case {
     let expected = &[GoesOn, Aborts(code::H3_DATAGRAM_ERROR), Reaction::Answers(404), Reaction::Answers(405)];
     Case::new("201 D2", "datagram for a plain request", expected, |scene: &Scene<'_>| {
         let mut attacker = scene.greeted()?;
-        let stream = attacker.peer.send(&Request::plain("POST", AUTHORITY, "/"))?;
+        let stream = attacker.peer.send(&Request::plain("POST", authority(), "/"))?;
         attacker.peer.client.datagram(&wire::datagram(stream, b"not for a request"))?;
         attacker.reaction(stream)
     })

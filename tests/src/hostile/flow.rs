@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::attacker::{AUTHORITY, Attacker};
-use super::{Case, Reaction, Scene};
+use super::attacker::Attacker;
+use super::place::{authority, echo};
+use super::{Case, Reaction, Scene, Scope};
 use crate::raw::{DRAFT_02, Failure, Request, Response, code, wire};
 use Reaction::{Aborts, GoesOn};
 
@@ -20,7 +21,7 @@ pub(super) fn cases() -> Vec<Case> {
         one_of_many_closes(),
         streams_that_are_reset(),
     ]);
-    cases
+    cases.into_iter().map(|case| case.counts_for(Scope::NewDraft)).collect()
 }
 
 /// What a case's client allows the server in a session.
@@ -43,14 +44,14 @@ impl Scene<'_> {
     /// The same with an echo session and a stream that must go on.
     fn in_counted_session(&self) -> Result<Attacker, Failure> {
         let mut attacker = self.counted(ENOUGH)?;
-        let session = open_counted(&mut attacker, "/echo")?;
+        let session = open_counted(&mut attacker, echo())?;
         attacker.adopt(session)?;
         Ok(attacker)
     }
 }
 
 fn request(attacker: &mut Attacker, path: &str) -> Result<u64, Failure> {
-    attacker.peer.send(&Request::webtransport(AUTHORITY, path).with(":protocol", "webtransport-h3"))
+    attacker.peer.send(&Request::webtransport(authority(), path).with(":protocol", "webtransport-h3"))
 }
 
 fn open_counted(attacker: &mut Attacker, path: &str) -> Result<u64, Failure> {
@@ -163,9 +164,9 @@ fn surplus_session() -> Case {
             let mut attacker = scene.in_counted_session()?;
             let mut sessions = Vec::new();
             for _ in 1..SESSIONS {
-                sessions.push(open_counted(&mut attacker, "/echo")?);
+                sessions.push(open_counted(&mut attacker, echo())?);
             }
-            let surplus = request(&mut attacker, "/echo")?;
+            let surplus = request(&mut attacker, echo())?;
             attacker.wait_for_reaction(surplus);
             for session in sessions {
                 attacker.peer.echo_bidi(session, b"one of sixteen")?;
@@ -180,7 +181,7 @@ fn surplus_session() -> Case {
 fn no_data_credit() -> Case {
     Case::new("W68", "a session whose client never allows data", &[GoesOn], |scene: &Scene<'_>| {
         let mut attacker = scene.counted(Limits { data: 0, streams: 100 })?;
-        let (stuck, free) = (open_counted(&mut attacker, "/echo")?, open_counted(&mut attacker, "/echo")?);
+        let (stuck, free) = (open_counted(&mut attacker, echo())?, open_counted(&mut attacker, echo())?);
         say_capsules(&mut attacker, free, &[(MAX_DATA, 1 << 20)])?;
         let waiting = attacker.peer.open_wt_bidi(stuck, b"held up")?;
         attacker.peer.client.finish(waiting)?;
@@ -205,7 +206,7 @@ fn no_data_credit() -> Case {
 fn data_credit_in_bytes() -> Case {
     Case::new("W68", "data credit granted one byte at a time", &[GoesOn], |scene: &Scene<'_>| {
         let mut attacker = scene.counted(Limits { data: 1, streams: 100 })?;
-        let session = open_counted(&mut attacker, "/echo")?;
+        let session = open_counted(&mut attacker, echo())?;
         let message = b"a byte at a time";
         let stream = attacker.peer.open_wt_bidi(session, message)?;
         for credit in 1..=message.len() {
@@ -227,7 +228,7 @@ fn data_credit_in_bytes() -> Case {
 fn no_stream_credit() -> Case {
     Case::new("W62", "a session whose client allows no streams at first", &[GoesOn], |scene: &Scene<'_>| {
         let mut attacker = scene.counted(Limits { data: 1 << 20, streams: 0 })?;
-        let session = open_counted(&mut attacker, "/echo")?;
+        let session = open_counted(&mut attacker, echo())?;
         for message in [b"one", b"two"] {
             let stream = attacker.peer.open_wt_uni(session, message)?;
             attacker.peer.client.finish(stream)?;
@@ -280,7 +281,7 @@ fn one_of_many_closes() -> Case {
     Case::new("217 W73", "one of many sessions closes with open streams", &[GoesOn], |scene: &Scene<'_>| {
         let mut attacker = scene.in_counted_session()?;
         for _ in 0..20 {
-            let other = open_counted(&mut attacker, "/echo")?;
+            let other = open_counted(&mut attacker, echo())?;
             let stream = attacker.peer.open_wt_bidi(other, b"")?;
             attacker.peer.say(stream, b"in the middle")?;
             attacker.peer.client.write(other, &wire::data(&wire::close(1, b"gone")))?;

@@ -1,6 +1,6 @@
 //! HTTP/3 streams and frames: the opening of streams, and frames by themselves (2.2 of the catalogue).
 
-use super::attacker::AUTHORITY;
+use super::place::{authority, echo};
 use super::script::{On, Script, script};
 use super::{Case, Reaction, Scene};
 use crate::raw::{DRAFT_02, Request, code, wire};
@@ -70,7 +70,7 @@ fn unknown_streams() -> Vec<Script> {
 }
 
 fn tolerated_frames() -> Vec<Script> {
-    let connect = Request::webtransport(AUTHORITY, "/echo").frame();
+    let connect = Request::webtransport(authority(), echo()).frame();
     let long = wire::frame(reserved(5), &[0xab; 5000]);
     vec![
         script(
@@ -112,7 +112,7 @@ fn malformed_frames() -> Vec<Script> {
     let either = &[Closes(code::H3_FRAME_ERROR), Closes(code::H3_ID_ERROR)];
     // It may have become a frame or a WebTransport stream.
     let undecided = &[Closes(code::H3_FRAME_ERROR), Aborts(code::H3_REQUEST_INCOMPLETE)];
-    let block = Request::webtransport(AUTHORITY, "/echo").block();
+    let block = Request::webtransport(authority(), echo()).block();
     let cut_headers = wire::claim(wire::HEADERS, block.len() as u64 + 20, &block);
     let on_control = |name: &str, kind, payload: &[u8]| {
         script("76", format!("{name} on the control stream"), On::Control, wire::frame(kind, payload), error)
@@ -170,7 +170,7 @@ fn long_forms() -> Vec<Script> {
         .collect();
     let opening =
         [wire::varint_of_width(wire::CONTROL_STREAM, 8), wire::wide_frame(wire::SETTINGS, &settings)].concat();
-    let connect = Request::webtransport(AUTHORITY, "/echo").block();
+    let connect = Request::webtransport(authority(), echo()).block();
     vec![
         script("82", "control stream and SETTINGS in 8-byte varints", On::Opening, opening, &[GoesOn]),
         script(

@@ -1,9 +1,9 @@
 //! HTTP/3 frames in the wrong place or order, too much of them, and plain requests (2.2 of the catalogue).
 
-use super::attacker::AUTHORITY;
 use super::frames::{priority_update, reserved};
+use super::place::{authority, echo};
 use super::script::{On, Script, script};
-use super::{Case, Reaction, Scene};
+use super::{Case, Reaction, Scene, Scope};
 use crate::raw::{DRAFT_02, Failure, Peer, Request, StreamSeen, code, wire};
 use Reaction::{Aborts, Answers, Closes, GoesOn};
 
@@ -17,7 +17,7 @@ pub(super) fn cases() -> Vec<Case> {
 const UNEXPECTED: &[Reaction] = &[Closes(code::H3_FRAME_UNEXPECTED)];
 
 fn wrong_place() -> Vec<Script> {
-    let headers = Request::webtransport(AUTHORITY, "/echo").frame();
+    let headers = Request::webtransport(authority(), echo()).frame();
     let settings = wire::settings(DRAFT_02);
     let mut scripts = vec![
         script("64 h35", "DATA before HEADERS", On::Request, wire::data(b"x"), UNEXPECTED),
@@ -94,15 +94,18 @@ fn floods() -> Vec<Script> {
     let endless_capsule = wire::data(&wire::claim(0x17, wire::VARINT_MAX, &vec![0; 1_300_000]));
     let huge = wire::claim(wire::HEADERS, 1 << 20, &[0; 100]);
     let huge_reactions = &[Answers(431), Aborts(code::H3_EXCESSIVE_LOAD)];
-    vec![
+    let own = [
         script("75", "unknown frame of length 2^62-1, 1.3 MB of it", On::Connect, endless, load),
         script("83", "20,000 empty DATA frames", On::Connect, [wire::DATA as u8, 0].repeat(20_000), load),
         script("74", "20,000 reserved frames", On::Connect, wire::frame(reserved(0), b"").repeat(20_000), load),
-        script("85", "20,000 PRIORITY_UPDATE", On::Control, priority_update(0).repeat(20_000), &[GoesOn, load[0]]),
         script("155", "unknown capsule, 1.3 MB of it", On::Connect, endless_capsule, load),
         script("155", "20,000 empty unknown capsules", On::Connect, wire::data(&[0x17, 0].repeat(20_000)), load),
         script("84", "HEADERS that claim 1 MiB", On::Request, huge, huge_reactions),
-    ]
+    ];
+    let priorities = priority_update(0).repeat(20_000);
+    let mut scripts = Vec::from(own.map(|script| script.counts_for(Scope::OwnLimits)));
+    scripts.push(script("85", "20,000 PRIORITY_UPDATE", On::Control, priorities, &[GoesOn, load[0]]));
+    scripts
 }
 
 fn incomplete_requests() -> Vec<Script> {
@@ -127,7 +130,7 @@ fn plain_requests() -> Vec<Case> {
     let plain = |name: &str, method: &'static str, path: &'static str, body: Option<usize>| {
         Case::new("88", name, &[Answers(404), Answers(405)], move |scene: &Scene<'_>| {
             let mut attacker = scene.greeted()?;
-            let stream = attacker.peer.send(&Request::plain(method, AUTHORITY, path))?;
+            let stream = attacker.peer.send(&Request::plain(method, authority(), path))?;
             match body {
                 Some(length) => attacker.peer.client.write(stream, &wire::data(&vec![0; length]))?,
                 None => attacker.peer.client.finish(stream)?,
@@ -142,7 +145,7 @@ fn plain_requests() -> Vec<Case> {
     let mut cases = after_a_plain_request();
     cases.extend([
         plain("GET /", "GET", "/", None),
-        plain("GET of a session's path", "GET", "/echo", None),
+        plain("GET of a session's path", "GET", echo(), None),
         plain("HEAD /", "HEAD", "/", None),
         plain("POST with a body and without FIN", "POST", "/", Some(10_000)),
     ]);
@@ -152,7 +155,7 @@ fn plain_requests() -> Vec<Case> {
 /// What follows a request is its body and one section of trailers. All of it is sent at once: what comes after the answer
 /// is not read.
 fn after_a_plain_request() -> Vec<Case> {
-    let post = Request::plain("POST", AUTHORITY, "/").frame();
+    let post = Request::plain("POST", authority(), "/").frame();
     let trailers = wire::frame(wire::HEADERS, &crate::raw::qpack::block(&[("x", "y")]));
     let pseudo = wire::frame(wire::HEADERS, &crate::raw::qpack::block(&[(":path", "/")]));
     let body = wire::data(b"x");

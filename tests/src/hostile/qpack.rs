@@ -1,8 +1,8 @@
 //! Field sections and the QPACK streams, for a decoder without a dynamic table (2.4 of the catalogue).
 
-use super::attacker::AUTHORITY;
+use super::place::{authority, echo};
 use super::script::{On, Script, script};
-use super::{Case, Reaction, Scene};
+use super::{Case, Reaction, Scene, Scope};
 use crate::raw::{Request, code, qpack, wire};
 use Reaction::{Aborts, Answers, Closes, GoesOn};
 
@@ -18,13 +18,13 @@ const TOO_LARGE: &[Reaction] = &[Answers(431)];
 
 /// The HEADERS frame of a good CONNECT with more field lines behind.
 fn connect_and(lines: &[u8]) -> Vec<u8> {
-    let block = [Request::webtransport(AUTHORITY, "/echo").block().as_slice(), lines].concat();
+    let block = [Request::webtransport(authority(), echo()).block().as_slice(), lines].concat();
     wire::frame(wire::HEADERS, &block)
 }
 
 /// The HEADERS frame of a good CONNECT with another section prefix.
 fn connect_behind(prefix: &[u8]) -> Vec<u8> {
-    let block = Request::webtransport(AUTHORITY, "/echo").block();
+    let block = Request::webtransport(authority(), echo()).block();
     wire::frame(wire::HEADERS, &[prefix, &block[2..]].concat())
 }
 
@@ -94,7 +94,7 @@ fn sizes() -> Vec<Script> {
     let one = |length: usize| connect_and(&qpack::literal(b"x-long", &vec![b'v'; length]));
     let fields_of = |length: usize| connect_and(&qpack::literal(b"x", &vec![b'v'; length]).repeat(100));
     let too_large = &[Answers(431), Aborts(code::H3_EXCESSIVE_LOAD)];
-    vec![
+    let scripts = [
         script(
             "111",
             "16 KB of Huffman code, 25 KB decoded",
@@ -111,7 +111,8 @@ fn sizes() -> Vec<Script> {
         script("84", "one field of 12 KB", On::Request, one(12_000), &[Answers(200)]),
         script("84", "HEADERS of 17 KB", On::Request, one(17_000), too_large),
         script("84", "HEADERS of 100 KB", On::Request, one(100_000), too_large),
-    ]
+    ];
+    scripts.map(|script| script.counts_for(Scope::OwnLimits)).into()
 }
 
 fn encoder_stream() -> Vec<Script> {

@@ -1,8 +1,8 @@
 //! The CONNECT request and its fields (2.5 of the catalogue).
 
-use super::attacker::AUTHORITY;
+use super::place::{authority, echo};
 use super::script::{On, Script, script};
-use super::{Case, Reaction, Scene};
+use super::{Case, Reaction, Scene, Scope};
 use crate::raw::{DRAFT_02, Options, Request, code};
 use Reaction::{Aborts, Answers, Finishes};
 
@@ -20,7 +20,7 @@ const MALFORMED: &[Reaction] = &[Aborts(code::H3_MESSAGE_ERROR)];
 const ACCEPTED: &[Reaction] = &[Answers(200)];
 
 fn connect() -> Request {
-    Request::webtransport(AUTHORITY, "/echo")
+    Request::webtransport(authority(), echo())
 }
 
 fn send(rows: &'static str, name: impl Into<String>, request: &Request, expected: &[Reaction]) -> Script {
@@ -38,14 +38,14 @@ fn pseudo_headers() -> Vec<Script> {
         send(
             "124 h38",
             "misspelt :autority",
-            &connect().without(":authority").first(":autority", AUTHORITY),
+            &connect().without(":authority").first(":autority", authority()),
             MALFORMED,
         ),
         send("124", ":status in a request", &connect().first(":status", "200"), MALFORMED),
         send(
             "124 h39",
             ":path after a field",
-            &connect().without(":path").and("x", "y").and(":path", "/echo"),
+            &connect().without(":path").and("x", "y").and(":path", echo()),
             MALFORMED,
         ),
         send(
@@ -58,8 +58,8 @@ fn pseudo_headers() -> Vec<Script> {
     for (name, value) in [
         (":method", "CONNECT"),
         (":scheme", "https"),
-        (":authority", AUTHORITY),
-        (":path", "/echo"),
+        (":authority", authority()),
+        (":path", echo()),
         (":protocol", "webtransport"),
     ] {
         let rows = if name == ":method" { "124 h36" } else { "124" };
@@ -100,8 +100,9 @@ fn targets() -> Vec<Script> {
         send("130", ":authority empty", &connect().with(":authority", ""), misdirected),
         send("130", ":authority with userinfo", &connect().with(":authority", "me@localhost"), misdirected),
         send("130", "Host differs from :authority", &connect().and("host", "example.com"), misdirected),
-        send("130", "Host equals :authority", &connect().and("host", AUTHORITY), ACCEPTED),
-        send("132", ":path of 64 KiB", &connect().with(":path", format!("/{}", "a".repeat(65_535))), too_long),
+        send("130", "Host equals :authority", &connect().and("host", authority()), ACCEPTED),
+        send("132", ":path of 64 KiB", &connect().with(":path", format!("/{}", "a".repeat(65_535))), too_long)
+            .counts_for(Scope::OwnLimits),
     ];
     for scheme in ["http", "HTTPS", "", "wss"] {
         scripts.push(send("W10", format!(":scheme {scheme:?}"), &connect().with(":scheme", scheme), refused));
@@ -141,8 +142,8 @@ fn forbidden_fields() -> Vec<Script> {
         field("134", "transfer-encoding", "chunked"),
         field("134", "proxy-connection", "keep-alive"),
         field("134", "te", "gzip"),
-        field("135", "content-length", "0"),
-        field("135", "content-type", "text/plain"),
+        field("135", "content-length", "0").counts_for(Scope::NewDraft),
+        field("135", "content-type", "text/plain").counts_for(Scope::NewDraft),
     ]
 }
 
@@ -154,7 +155,7 @@ fn harmless_fields() -> Vec<Script> {
         send("134", "te: trailers", &connect().and("te", "trailers"), ACCEPTED),
         send("151", "priority garbage", &connect().and("priority", "u=99, ?x=;;"), ACCEPTED),
         send("152", "cookies in 100 fields", &cookies, ACCEPTED),
-        send("149", "1000 protocols", &protocols(&many.join(", ")), ACCEPTED),
+        send("149", "1000 protocols", &protocols(&many.join(", ")), ACCEPTED).counts_for(Scope::OwnLimits),
         send("N12", "capsule-protocol: ?1", &connect().and("capsule-protocol", "?1"), ACCEPTED),
         send("N12", "capsule-protocol garbage", &connect().and("capsule-protocol", "yes;;"), ACCEPTED),
         send(
@@ -174,7 +175,6 @@ fn harmless_fields() -> Vec<Script> {
 fn origins() -> Vec<Case> {
     let forbidden = &[Answers(403)];
     let mut scripts = vec![
-        send("144", "no Origin", &connect(), ACCEPTED),
         send("145", "Origin null", &connect().and("origin", "null"), forbidden),
         send(
             "146",
@@ -193,6 +193,7 @@ fn origins() -> Vec<Case> {
         scripts.push(send("147", format!("Origin {origin}"), &connect().and("origin", origin), forbidden));
     }
     let mut cases: Vec<Case> = scripts.into_iter().flat_map(Script::cases).collect();
+    // Which origins are welcome is a matter of configuration.
     let own = |name: &str, change: fn(&str) -> String, expected: &[Reaction]| {
         Case::new("147", name, expected, move |scene: &Scene<'_>| {
             let origin = scene.target.web.clone().unwrap_or_else(|| "http://localhost:8080".to_owned());
@@ -210,6 +211,8 @@ fn origins() -> Vec<Case> {
     cases.push(own("own Origin with another scheme", |origin| origin.replace("http://", "https://"), forbidden));
     cases.push(own("own Origin with a dot behind the host", with_dot, forbidden));
     cases.push(own("own Origin with a longer port", |origin| format!("{origin}0"), forbidden));
+    cases = cases.into_iter().map(|case| case.counts_for(Scope::OwnLimits)).collect();
+    cases.extend(send("144", "no Origin", &connect(), ACCEPTED).cases());
     cases
 }
 
@@ -225,9 +228,9 @@ fn without_datagrams() -> Case {
     Case::new("131", "CONNECT without the datagram transport parameter", MALFORMED, |scene: &Scene<'_>| {
         let mut attacker = scene.silent_with(&Options { datagrams: false, ..Options::default() })?;
         attacker.peer.send_settings(DRAFT_02)?;
-        let stream = attacker.request("/echo")?;
+        let stream = attacker.request(echo())?;
         attacker.wait_for_reaction(stream);
-        let life = attacker.peer.send(&Request::plain("GET", AUTHORITY, "/"))?;
+        let life = attacker.peer.send(&Request::plain("GET", authority(), "/"))?;
         attacker.peer.response(life)?;
         attacker.reaction_alone(stream)
     })

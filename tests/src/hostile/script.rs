@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::attacker::Attacker;
-use super::{Case, Reaction, Scene};
+use super::{Case, Reaction, Scene, Scope};
 use crate::raw::Failure;
 
 /// Bytes for one stream and the reaction they must get, written at once and, as a second case, byte by byte.
@@ -12,6 +12,7 @@ pub(super) struct Script {
     bytes: Vec<u8>,
     end: End,
     expected: Vec<Reaction>,
+    scope: Scope,
 }
 
 /// Where the bytes go.
@@ -53,7 +54,15 @@ pub(super) fn script(
     bytes: impl Into<Vec<u8>>,
     expected: &[Reaction],
 ) -> Script {
-    Script { rows, name: name.into(), on, bytes: bytes.into(), end: End::Open, expected: expected.to_vec() }
+    Script {
+        rows,
+        name: name.into(),
+        on,
+        bytes: bytes.into(),
+        end: End::Open,
+        expected: expected.to_vec(),
+        scope: Scope::Everyone,
+    }
 }
 
 impl Script {
@@ -69,18 +78,24 @@ impl Script {
         self
     }
 
+    /// Says for whom its cases count, if not for everyone.
+    pub(super) fn counts_for(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
+    }
+
     /// The case with the bytes in one piece, and the one with each byte in a packet of its own.
     pub(super) fn cases(self) -> Vec<Case> {
-        let Self { rows, name, on, bytes, end, expected } = self;
+        let Self { rows, name, on, bytes, end, expected, scope } = self;
         let mut cases = Vec::new();
         if (2..=DRIP_LIMIT).contains(&bytes.len()) {
             let bytes = bytes.clone();
             let name = format!("{name}, byte by byte");
             let attack = move |scene: &Scene<'_>| play(scene, on, &bytes, end, Feed::ByteByByte);
-            cases.push(Case::new(rows, name, &expected, attack));
+            cases.push(Case::new(rows, name, &expected, attack).counts_for(scope));
         }
         let attack = move |scene: &Scene<'_>| play(scene, on, &bytes, end, Feed::Whole);
-        cases.insert(0, Case::new(rows, name, &expected, attack));
+        cases.insert(0, Case::new(rows, name, &expected, attack).counts_for(scope));
         cases
     }
 }

@@ -1,20 +1,20 @@
 //! Several sessions on a connection, and requests that come and go (2.9, parts of 2.1 and 2.5 of the catalogue).
 
-use super::attacker::AUTHORITY;
-use super::{Case, Reaction, Scene};
+use super::place::{authority, echo};
+use super::{Case, Reaction, Scene, Scope};
 use crate::raw::{Close, Failure, Options, Request, code};
 use Reaction::{Aborts, Answers, Closes, ClosesTransport, GoesOn};
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
-        second_connect(),
-        ten_connects(),
+        second_connect().counts_for(Scope::OwnLimits),
+        ten_connects().counts_for(Scope::OwnLimits),
         one_after_the_other(),
-        refusal(),
+        refusal().counts_for(Scope::OwnRoutes),
         not_found(),
-        connect_rate(),
-        cancelled_connects(),
-        malformed_connects(),
+        connect_rate().counts_for(Scope::OwnLimits),
+        cancelled_connects().counts_for(Scope::OwnLimits),
+        malformed_connects().counts_for(Scope::OwnLimits),
         alpn("15 h30", "application protocol \"dummy\"", &[b"dummy"]),
         alpn("15", "no application protocol", &[]),
     ]
@@ -27,7 +27,7 @@ fn second_connect() -> Case {
         &[Aborts(code::H3_REQUEST_REJECTED)],
         |scene: &Scene<'_>| {
             let mut attacker = scene.in_session()?;
-            let second = attacker.request("/echo")?;
+            let second = attacker.request(echo())?;
             attacker.reaction(second)
         },
     )
@@ -36,10 +36,10 @@ fn second_connect() -> Case {
 fn ten_connects() -> Case {
     Case::new("209 W53", "ten CONNECTs at once", &[Aborts(code::H3_REQUEST_REJECTED)], |scene: &Scene<'_>| {
         let mut attacker = scene.greeted()?;
-        let first = attacker.request("/echo")?;
+        let first = attacker.request(echo())?;
         let mut others = Vec::new();
         for _ in 1..10 {
-            others.push(attacker.request("/echo")?);
+            others.push(attacker.request(echo())?);
         }
         attacker.peer.response(first)?;
         attacker.adopt(first)?;
@@ -109,7 +109,7 @@ fn connect_rate() -> Case {
                 reaction => refused.push(reaction),
             }
         }
-        let life = attacker.peer.send(&Request::plain("GET", AUTHORITY, "/"))?;
+        let life = attacker.peer.send(&Request::plain("GET", authority(), "/"))?;
         attacker.peer.response(life)?;
         // All ninety came within a moment, so that about fifty are over the limit.
         match refused.iter().find(|reaction| !limited.contains(reaction)).or(refused.first()) {
@@ -122,7 +122,7 @@ fn connect_rate() -> Case {
 fn cancelled_connects() -> Case {
     Case::new("138", "CONNECTs that are reset at once, up to 3000", &[Closes(code::H3_EXCESSIVE_LOAD)], |scene| {
         let mut attacker = scene.greeted()?;
-        let connect = Request::webtransport(AUTHORITY, "/echo").frame();
+        let connect = Request::webtransport(authority(), echo()).frame();
         for _ in 0..3000 {
             let client = &mut attacker.peer.client;
             let cancelled = client.open_bidi().and_then(|stream| {
@@ -143,7 +143,7 @@ fn cancelled_connects() -> Case {
 fn malformed_connects() -> Case {
     Case::new("123 H52", "malformed CONNECTs, up to 400", &[Closes(code::H3_EXCESSIVE_LOAD)], |scene: &Scene<'_>| {
         let mut attacker = scene.greeted()?;
-        let malformed = Request::webtransport(AUTHORITY, "/echo").without(":scheme");
+        let malformed = Request::webtransport(authority(), echo()).without(":scheme");
         for _ in 0..400 {
             match attacker.peer.send(&malformed) {
                 Ok(_) => {}

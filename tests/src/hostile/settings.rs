@@ -1,8 +1,8 @@
 //! SETTINGS and the choice of the draft (2.3 of the catalogue).
 
-use super::attacker::AUTHORITY;
+use super::place::{authority, echo};
 use super::script::{On, Script, script};
-use super::{Case, Reaction, Scene};
+use super::{Case, Reaction, Scene, Scope};
 use crate::raw::{DRAFT_02, DRAFT_15, Failure, Request, code, wire};
 use Reaction::{Aborts, Answers, Closes, GoesOn};
 
@@ -52,12 +52,14 @@ fn sizes() -> Vec<Script> {
         base.chain((0..count).flat_map(|n| wire::varints(&[0x10_0021 + 0x1f * n, n % 60]))).collect()
     };
     let huge = [vec![wire::CONTROL_STREAM as u8], wire::claim(wire::SETTINGS, 1 << 30, b"")].concat();
-    vec![
-        script("91", "60 unknown settings", On::Opening, opening(&unknown(60)), &[GoesOn]),
+    let own = [
         script("91", "1000 unknown settings, 5 KB", On::Opening, opening(&unknown(1000)), &[GoesOn]),
         script("91", "2000 unknown settings, 10 KB", On::Opening, opening(&unknown(2000)), load),
         script("92", "SETTINGS that claim 2^30 bytes", On::Opening, huge, load),
-    ]
+    ];
+    let mut scripts = Vec::from(own.map(|script| script.counts_for(Scope::OwnLimits)));
+    scripts.push(script("91", "60 unknown settings", On::Opening, opening(&unknown(60)), &[GoesOn]));
+    scripts
 }
 
 /// A CONNECT with this token after these settings.
@@ -71,14 +73,14 @@ fn connect(
     let settings = settings.to_vec();
     Case::new(rows, name, expected, move |scene: &Scene<'_>| {
         let mut attacker = scene.greeted_with(&settings)?;
-        let stream = attacker.peer.send(&Request::webtransport(AUTHORITY, "/echo").with(":protocol", token))?;
+        let stream = attacker.peer.send(&Request::webtransport(authority(), echo()).with(":protocol", token))?;
         let response = attacker.wait_for_reaction(stream);
         if response.is_some_and(|response| response.status == 200) {
             attacker.adopt(stream)?;
             return attacker.reaction(stream);
         }
         // With these settings no session can open, so that the connection shows its life with a plain request.
-        let life = attacker.peer.send(&Request::plain("GET", AUTHORITY, "/"))?;
+        let life = attacker.peer.send(&Request::plain("GET", authority(), "/"))?;
         attacker.peer.response(life)?;
         attacker.reaction_alone(stream)
     })
@@ -97,17 +99,19 @@ fn dialects() -> Vec<Case> {
     vec![
         connect("96", "CONNECT without H3_DATAGRAM", &[(0x08, 1), (0x2b60_3742, 1)], OLD, malformed),
         connect("96", "CONNECT with H3_DATAGRAM = 0", &[(0x08, 1), (0x33, 0), (0x2b60_3742, 1)], OLD, malformed),
-        connect("96", "draft-15 CONNECT without H3_DATAGRAM", &[(0x08, 1), (0x2c7c_f000, 1)], NEW, malformed),
+        connect("96", "draft-15 CONNECT without H3_DATAGRAM", &[(0x08, 1), (0x2c7c_f000, 1)], NEW, malformed)
+            .counts_for(Scope::NewDraft),
         late_settings_without_datagrams(),
         connect("98", "CONNECT without any WebTransport setting", &[(0x08, 1), (0x33, 1)], OLD, neither),
         connect("98", "CONNECT after empty SETTINGS", &[], OLD, neither),
         connect("97", "draft 02 alone", DRAFT_02, OLD, accepted),
         connect("97", "draft 07 alone", draft_07, OLD, accepted),
-        connect("97", "draft 15 alone", DRAFT_15, NEW, accepted),
+        connect("97", "draft 15 alone", DRAFT_15, NEW, accepted).counts_for(Scope::NewDraft),
         connect("97", "all drafts at once, old token", &all, OLD, accepted),
-        connect("97", "all drafts at once, new token", &all, NEW, accepted),
+        connect("97", "all drafts at once, new token", &all, NEW, accepted).counts_for(Scope::NewDraft),
         connect("98", "new token without its setting", DRAFT_02, NEW, unknown),
-        connect("98 127", "old token with the setting of draft 15 alone", DRAFT_15, OLD, neither),
+        connect("98 127", "old token with the setting of draft 15 alone", DRAFT_15, OLD, neither)
+            .counts_for(Scope::NewDraft),
     ]
 }
 
@@ -117,9 +121,11 @@ fn flow_control() -> Vec<Case> {
     };
     let largest = with(wire::VARINT_MAX, wire::VARINT_MAX);
     vec![
-        connect("99", "WT_INITIAL_MAX_* = 2^62-1", &largest, NEW, &[Answers(200)]),
-        connect("99", "WT_INITIAL_MAX_STREAMS_* = 2^60 + 1", &with(1 << 20, (1 << 60) + 1), NEW, &[Answers(200)]),
-        connect("100", "WT_INITIAL_MAX_* of 1 MiB and ten streams", &with(1 << 20, 10), NEW, &[Answers(200)]),
+        connect("99", "WT_INITIAL_MAX_* = 2^62-1", &largest, NEW, &[Answers(200)]).counts_for(Scope::NewDraft),
+        connect("99", "WT_INITIAL_MAX_STREAMS_* = 2^60 + 1", &with(1 << 20, (1 << 60) + 1), NEW, &[Answers(200)])
+            .counts_for(Scope::NewDraft),
+        connect("100", "WT_INITIAL_MAX_* of 1 MiB and ten streams", &with(1 << 20, 10), NEW, &[Answers(200)])
+            .counts_for(Scope::NewDraft),
     ]
 }
 
@@ -128,10 +134,10 @@ fn late_settings_without_datagrams() -> Case {
     let malformed = &[Aborts(code::H3_MESSAGE_ERROR)];
     Case::new("96 W4", "CONNECTs before and after SETTINGS without H3_DATAGRAM", malformed, |scene: &Scene<'_>| {
         let mut attacker = scene.silent()?;
-        let before = attacker.request("/echo")?;
+        let before = attacker.request(echo())?;
         attacker.peer.client.rest(std::time::Duration::from_millis(50));
         attacker.peer.send_settings(&[(0x08, 1), (0x2b60_3742, 1)])?;
-        let after = attacker.request("/echo")?;
+        let after = attacker.request(echo())?;
         attacker.wait_for_reaction(before);
         attacker.wait_for_reaction(after);
         match (attacker.reaction_alone(before)?, attacker.reaction_alone(after)?) {
@@ -145,7 +151,7 @@ fn late_settings_without_datagrams() -> Case {
 fn settings_after_connect() -> Case {
     Case::new("W8", "CONNECT before SETTINGS", &[Answers(200)], |scene: &Scene<'_>| {
         let mut attacker = scene.silent()?;
-        let stream = attacker.request("/echo")?;
+        let stream = attacker.request(echo())?;
         // The server has the CONNECT: it answers a QUIC packet that was sent after it.
         attacker.peer.client.rest(std::time::Duration::from_millis(300));
         let early = attacker.peer.client.seen().stream(stream).clone();

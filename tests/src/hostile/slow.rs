@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::attacker::AUTHORITY;
+use super::place::{authority, echo};
 use super::script::{On, Script, script};
-use super::{Case, Reaction, Scene};
+use super::{Case, Reaction, Scene, Scope};
 use crate::raw::{DRAFT_02, Failure, Request, code, wire};
 use Reaction::{Aborts, AbortsSomehow, Closes, ClosesSomehow};
 
@@ -14,7 +14,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases.extend(streams_of_requests());
     cases.extend([dripping_held_stream(), dripping_request(), unfinished_requests()]);
     cases.extend([dripping_settings(), no_settings()]);
-    cases.into_iter().map(Case::slow).collect()
+    cases.into_iter().map(|case| case.slow().counts_for(Scope::OwnLimits)).collect()
 }
 
 const REJECTED: &[Reaction] = &[Aborts(code::WT_BUFFERED_STREAM_REJECTED)];
@@ -54,7 +54,7 @@ fn held_for_nobody() -> Vec<Script> {
 }
 
 fn stalls() -> Vec<Script> {
-    let half = &Request::webtransport(AUTHORITY, "/echo").frame()[..40];
+    let half = &Request::webtransport(authority(), echo()).frame()[..40];
     let deadline = &[Aborts(code::H3_REQUEST_REJECTED)];
     vec![
         script("63", "uni stream that stays inside its type", On::Uni, [0x40], &[AbortsSomehow]),
@@ -73,7 +73,7 @@ fn streams_of_requests() -> Vec<Case> {
             let id = attacker.peer.client.open_bidi()?;
             let open = |attacker: &mut super::attacker::Attacker| attacker.peer.open_wt_bidi(id, b"whose?");
             let before = if early { Some(open(&mut attacker)?) } else { None };
-            attacker.peer.client.write(id, &request(AUTHORITY).frame())?;
+            attacker.peer.client.write(id, &request(authority()).frame())?;
             attacker.peer.response(id)?;
             let stream = match before {
                 Some(stream) => stream,
@@ -123,7 +123,7 @@ fn dripping_request() -> Case {
     Case::new("107", "HEADERS at one byte a second", &[Aborts(code::H3_REQUEST_REJECTED)], |scene: &Scene<'_>| {
         let mut attacker = scene.greeted()?;
         let stream = attacker.peer.client.open_bidi()?;
-        let frame = Request::webtransport(AUTHORITY, "/echo").frame();
+        let frame = Request::webtransport(authority(), echo()).frame();
         drip(SECONDS, |second| {
             attacker.peer.client.write(stream, &frame[second..=second])?;
             attacker.peer.client.rest(Duration::from_secs(1));
@@ -140,7 +140,7 @@ fn unfinished_requests() -> Case {
         &[Aborts(code::H3_REQUEST_REJECTED)],
         |scene: &Scene<'_>| {
             let mut attacker = scene.greeted()?;
-            let half = &Request::webtransport(AUTHORITY, "/echo").frame()[..40];
+            let half = &Request::webtransport(authority(), echo()).frame()[..40];
             let mut streams = Vec::new();
             for _ in 0..90 {
                 let stream = attacker.peer.client.open_bidi()?;
@@ -178,7 +178,7 @@ fn dripping_settings() -> Case {
 fn no_settings() -> Case {
     Case::new("102", "a CONNECT and never SETTINGS", &[ClosesSomehow], |scene: &Scene<'_>| {
         let mut attacker = scene.silent()?;
-        attacker.request("/echo")?;
+        attacker.request(echo())?;
         attacker.reaction_of_connection()
     })
 }

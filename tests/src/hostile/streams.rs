@@ -1,8 +1,9 @@
 //! WebTransport streams: their headers, their ends, and early ones (2.7 of the catalogue).
 
-use super::attacker::{AUTHORITY, Attacker};
+use super::attacker::Attacker;
+use super::place::{authority, echo};
 use super::script::{On, Script, script};
-use super::{Case, Reaction, Scene};
+use super::{Case, Reaction, Scene, Scope};
 use crate::raw::{Client, DRAFT_02, Failure, Options, Peer, Request, code, wire};
 use Reaction::{Aborts, AbortsSomehow, Closes, GoesOn};
 
@@ -13,7 +14,8 @@ pub(super) fn cases() -> Vec<Case> {
     cases.extend(codes());
     cases.extend(foreign_codes());
     cases.extend(stops_and_ends());
-    cases.extend([empty_streams(), slow_reader(), early_streams(), held_streams(), streams_without_session()]);
+    cases.extend([empty_streams(), slow_reader(), early_streams()]);
+    cases.extend([held_streams(), streams_without_session()].map(|case| case.counts_for(Scope::OwnLimits)));
     cases.extend(streams_of_a_closed_session());
     cases
 }
@@ -95,17 +97,15 @@ fn codes() -> Vec<Case> {
                 attacker.reaction(stream)
             },
         ));
-        cases.push(Case::new(
-            "187",
-            format!("stop with application code {application}"),
-            &[Aborts(code)],
-            move |scene| {
+        let stopped =
+            Case::new("187", format!("stop with application code {application}"), &[Aborts(code)], move |scene| {
                 let mut attacker = scene.in_session()?;
                 let stream = open_echo(&mut attacker)?;
                 attacker.peer.client.stop(stream, code)?;
                 attacker.reaction(stream)
-            },
-        ));
+            });
+        // How an echo learns that it is stopped is up to the program behind the route.
+        cases.push(stopped.counts_for(Scope::OwnRoutes));
     }
     cases
 }
@@ -219,7 +219,7 @@ fn early_streams() -> Case {
         attacker.peer.client.finish(uni)?;
         attacker.peer.client.datagram(&wire::datagram(connect, b"early datagram"))?;
         attacker.peer.client.rest(std::time::Duration::from_millis(100));
-        attacker.peer.client.write(connect, &Request::webtransport(AUTHORITY, "/echo").frame())?;
+        attacker.peer.client.write(connect, &Request::webtransport(authority(), echo()).frame())?;
         attacker.peer.response(connect)?;
         attacker.peer.until("the echo of the early bidi stream", |seen| {
             let stream = seen.stream(bidi);
@@ -245,7 +245,7 @@ fn held_streams() -> Case {
         attacker.peer.client.rest(std::time::Duration::from_millis(100));
         let last = attacker.peer.open_wt_bidi(connect, b"one too many")?;
         attacker.peer.until("the 65th stream to be rejected", |seen| seen.stream(last).aborted().then_some(()))?;
-        attacker.peer.client.write(connect, &Request::webtransport(AUTHORITY, "/echo").frame())?;
+        attacker.peer.client.write(connect, &Request::webtransport(authority(), echo()).frame())?;
         attacker.peer.response(connect)?;
         for (number, stream) in held.into_iter().enumerate() {
             attacker.peer.until("the echo of a held stream", |seen| {

@@ -1,21 +1,21 @@
 //! Clients that grant little or nothing: the server waits, and nobody else waits with it (2.10 of the catalogue).
 
-use super::attacker::AUTHORITY;
-use super::{Case, Reaction, Scene};
+use super::place::{authority, echo};
+use super::{Case, Reaction, Scene, Scope};
 use crate::raw::{Close, DRAFT_02, Failure, Options, Request, Response, code, wire};
 use Reaction::{Closes, Finishes, GoesOn};
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
         no_stream_window(),
-        little_uni_credit(),
+        little_uni_credit().counts_for(Scope::OwnRoutes),
         no_uni_credit_for_echoes(),
-        close_without_window(),
-        close_amid_unread_data(),
+        close_without_window().counts_for(Scope::OwnRoutes),
+        close_amid_unread_data().counts_for(Scope::OwnRoutes),
         close_in_the_flight_of_the_connect(),
         everything_in_one_flight(),
         stopped_connect_stream(),
-        error_amid_a_download(),
+        error_amid_a_download().counts_for(Scope::OwnRoutes),
     ]
 }
 
@@ -24,7 +24,7 @@ fn no_stream_window() -> Case {
     Case::new("174 194", "a client whose stream windows stay 0", &[GoesOn], |scene: &Scene<'_>| {
         let mut attacker = scene.silent_with(&Options { stream_window: 0, ..Options::default() })?;
         attacker.peer.send_settings(DRAFT_02)?;
-        let session = attacker.request("/echo")?;
+        let session = attacker.request(echo())?;
         let stream = attacker.peer.open_wt_bidi(session, &vec![5; 100_000])?;
         attacker.peer.client.finish(stream)?;
         attacker.peer.echo_datagram(session, b"not under flow control")?;
@@ -75,7 +75,7 @@ fn close_without_window() -> Case {
         attacker.peer.send_settings(DRAFT_02)?;
         let stream = attacker.peer.client.open_bidi()?;
         attacker.peer.client.leave_unread(stream);
-        attacker.peer.client.write(stream, &Request::webtransport(AUTHORITY, "/close/7?reason=no%20room").frame())?;
+        attacker.peer.client.write(stream, &Request::webtransport(authority(), "/close/7?reason=no%20room").frame())?;
         // A reset is seen only by reading; reading also makes room, so that it must not be tried too early.
         attacker.peer.client.rest(std::time::Duration::from_secs(2));
         attacker.peer.client.read_again(stream);
@@ -112,7 +112,7 @@ fn close_in_the_flight_of_the_connect() -> Case {
     Case::new("W17", "close capsule in the flight of the CONNECT", &[Finishes], |scene: &Scene<'_>| {
         let mut attacker = scene.greeted()?;
         let connect = attacker.peer.client.open_bidi()?;
-        let headers = Request::webtransport(AUTHORITY, "/echo").frame();
+        let headers = Request::webtransport(authority(), echo()).frame();
         attacker.peer.client.write(connect, &[headers, wire::data(&wire::close(3, b"already"))].concat())?;
         let seen = attacker.peer.until("the end of the session", |seen| {
             let stream = seen.stream(connect);
@@ -134,7 +134,7 @@ fn everything_in_one_flight() -> Case {
         let connect = attacker.peer.client.open_bidi()?;
         let stream = attacker.peer.open_wt_bidi(connect, b"at once")?;
         attacker.peer.client.datagram(&wire::datagram(connect, b"at once"))?;
-        attacker.peer.client.write(connect, &Request::webtransport(AUTHORITY, "/echo").frame())?;
+        attacker.peer.client.write(connect, &Request::webtransport(authority(), echo()).frame())?;
         attacker.peer.send_settings(DRAFT_02)?;
         attacker.peer.response(connect)?;
         attacker.peer.until("the echo of the stream", |seen| (seen.stream(stream).data == b"at once").then_some(()))?;

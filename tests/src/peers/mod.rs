@@ -5,6 +5,7 @@
 //! else is refused with 404.
 
 mod h3;
+mod process;
 mod web_transport_quinn;
 mod wtransport;
 
@@ -15,6 +16,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
 use ::wtransport::Identity;
+pub use process::PeerProcess;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 /// Whose server.
@@ -31,18 +33,40 @@ pub enum Implementation {
 impl Implementation {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Wtransport, Self::WebTransportQuinn, Self::H3];
+
+    /// The name that [`FromStr`] reads.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Wtransport => "wtransport",
+            Self::WebTransportQuinn => "web-transport-quinn",
+            Self::H3 => "h3",
+        }
+    }
+
+    /// Its name and version, as pinned in the manifest.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Wtransport => "wtransport 0.7.2",
+            Self::WebTransportQuinn => "web-transport-quinn 0.13.5",
+            Self::H3 => "h3-webtransport 0.1.2 (h3 0.0.8)",
+        }
+    }
+
+    /// The drafts of WebTransport over HTTP/3 whose settings it sends.
+    pub fn drafts(self) -> &'static str {
+        match self {
+            Self::Wtransport | Self::WebTransportQuinn => "02, 07",
+            Self::H3 => "02",
+        }
+    }
 }
 
 impl FromStr for Implementation {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        match name {
-            "wtransport" => Ok(Self::Wtransport),
-            "web-transport-quinn" => Ok(Self::WebTransportQuinn),
-            "h3" => Ok(Self::H3),
-            _ => Err(format!("unknown server {name:?}; known are wtransport, web-transport-quinn, h3")),
-        }
+        let found = Self::ALL.into_iter().find(|implementation| implementation.name() == name);
+        found.ok_or_else(|| format!("unknown server {name:?}; known are wtransport, web-transport-quinn, h3"))
     }
 }
 

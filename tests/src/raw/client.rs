@@ -30,6 +30,8 @@ pub struct Options {
     pub uni_streams: u32,
     /// Whether it holds back when the network is full. An attacker does not.
     pub congestion_control: bool,
+    /// When every wait fails, however patient: whoever works with the connection comes to an end.
+    pub end: Option<Instant>,
 }
 
 impl Default for Options {
@@ -41,6 +43,7 @@ impl Default for Options {
             stream_window: 4 << 20,
             uni_streams: 100,
             congestion_control: false,
+            end: None,
         }
     }
 }
@@ -57,6 +60,7 @@ pub struct Client {
     handle: ConnectionHandle,
     connection: Connection,
     connected: bool,
+    end: Option<Instant>,
     seen: Seen,
     unread: BTreeSet<u64>,
     outgoing: Vec<u8>,
@@ -84,6 +88,7 @@ impl Client {
             handle,
             connection,
             connected: false,
+            end: options.end,
             seen: Seen::default(),
             unread: BTreeSet::new(),
             outgoing: Vec::new(),
@@ -249,6 +254,9 @@ impl Client {
     fn turn_until(&mut self, until: Instant, what: &str) -> Result<(), Failure> {
         self.flush()?;
         let now = Instant::now();
+        if self.end.is_some_and(|end| now >= end) {
+            return Err(Failure::Waited(format!("{what}, until the case's time was over")));
+        }
         if now >= until {
             return Err(Failure::Waited(what.to_owned()));
         }
