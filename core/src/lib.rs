@@ -53,7 +53,7 @@ pub mod stats;
 pub mod wire;
 
 pub use config::Config;
-pub use connection::{Connection, RecvStream, SendStream, Session};
+pub use connection::{Connection, RecvStream, SendGroup, SendStream, Session};
 pub use datagrams::{DatagramOptions, DatagramPriority};
 pub use endpoint::{Endpoint, EndpointStats};
 pub use error::{

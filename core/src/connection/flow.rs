@@ -58,8 +58,16 @@ impl Connection {
         false
     }
 
-    /// How many of `wanted` bytes the session's limit lets us write; with none, a hint follows when there are some.
+    /// How many of `wanted` bytes may be given to QUIC now; with none, a hint follows when some may.
     pub(super) fn allowance(&mut self, stream: StreamId, wanted: usize) -> usize {
+        match self.credit(stream, wanted) {
+            0 => 0,
+            allowed => self.turn_of(stream, allowed),
+        }
+    }
+
+    /// How many of `wanted` bytes the session's limit lets us write.
+    fn credit(&mut self, stream: StreamId, wanted: usize) -> usize {
         let Some(entry) = self.streams.webtransport(stream).filter(|entry| entry.counted) else { return wanted };
         let id = entry.session;
         let Some(flow) = self.flow(id) else { return wanted };
@@ -96,11 +104,11 @@ impl Connection {
         true
     }
 
-    /// What is unread of a stream of the peer will not be read.
-    pub(super) fn dropped(&mut self, stream: StreamId) {
+    /// What is unread of a stream of the peer will not be read: it was reset, or `stopped` by us.
+    pub(super) fn dropped(&mut self, stream: StreamId, stopped: bool) {
         let Some(entry) = self.streams.webtransport(stream).filter(|entry| entry.counted) else { return };
         let (id, most) = (entry.session, u64::from(self.config.stream_window));
-        if self.flow(id).is_some_and(|flow| flow.dropped(most)) {
+        if self.flow(id).is_some_and(|flow| if stopped { flow.stopped(most) } else { flow.reset(most) }) {
             self.owing.insert(id);
         }
     }

@@ -153,7 +153,7 @@ impl SendStream<'_> {
         }
         let allowed = self.allowance(data.len())?;
         let write = self.connection.quic.write(self.id, data.get(..allowed).unwrap_or(data));
-        self.written(write)
+        self.written(write, data.len())
     }
 
     /// Writes some of the data without copying it and says how much; what was taken is gone from `data`.
@@ -169,9 +169,9 @@ impl SendStream<'_> {
         let allowed = self.allowance(data.len())?;
         let mut part = data.slice(..allowed);
         let write = self.connection.quic.write_bytes(self.id, &mut part);
-        let taken = allowed - part.len();
+        let (wanted, taken) = (data.len(), allowed - part.len());
         data.advance(taken);
-        self.written(write)
+        self.written(write, wanted)
     }
 
     /// Says that no more data follows; [`Event::StreamFinished`](crate::Event::StreamFinished) tells when all arrived.
@@ -239,19 +239,6 @@ impl SendStream<'_> {
         matches!(self.half(), None | Some(SendHalf::Done))
     }
 
-    /// Sets the priority among the streams of the connection: data of a higher one goes first. The default is 0.
-    ///
-    /// # Errors
-    ///
-    /// `Closed` when the stream is gone.
-    pub fn set_priority(&mut self, priority: i32) -> Result<(), WriteError> {
-        if self.half().is_some() && self.connection.quic.set_priority(self.id, priority) {
-            Ok(())
-        } else {
-            Err(WriteError::Closed)
-        }
-    }
-
     fn half(&mut self) -> Option<SendHalf> {
         self.connection.streams.webtransport(self.id).filter(|entry| !entry.held).map(|entry| entry.send)
     }
@@ -270,7 +257,7 @@ impl SendStream<'_> {
         }
     }
 
-    /// How much the session's flow control lets go.
+    /// How much the session's flow control lets go, and whose turn it is.
     fn allowance(&mut self, wanted: usize) -> Result<usize, WriteError> {
         match self.connection.allowance(self.id, wanted) {
             0 => Err(WriteError::Blocked),
@@ -285,14 +272,18 @@ impl SendStream<'_> {
         Err(WriteError::Blocked)
     }
 
-    fn written(&mut self, write: Write) -> Result<usize, WriteError> {
+    fn written(&mut self, write: Write, wanted: usize) -> Result<usize, WriteError> {
         match write {
             Write::Taken(taken) => {
                 self.connection.sent(self.id, taken);
+                self.connection.took(self.id, taken, wanted);
                 self.connection.count_written(self.id, taken);
                 Ok(taken)
             }
-            Write::Blocked => self.blocked(),
+            Write::Blocked => {
+                self.connection.refused(self.id);
+                self.blocked()
+            }
             Write::Stopped(code) => Err(self.stop_seen(code)),
             Write::Closed => {
                 self.connection.set_send(self.id, SendHalf::Done);
@@ -331,7 +322,7 @@ impl RecvStream<'_> {
             Read::Blocked => return Err(ReadError::Blocked),
             Read::End => Ok(None),
             Read::Reset(code) => {
-                self.connection.dropped(self.id);
+                self.connection.dropped(self.id, false);
                 Err(ReadError::Reset(app_error::from_http3(code.0)))
             }
             Read::Closed => Err(ReadError::Closed),
@@ -350,7 +341,7 @@ impl RecvStream<'_> {
             return Err(ReadError::Closed);
         }
         self.connection.quic.stop(self.id, ErrorCode(app_error::to_http3(code)));
-        self.connection.dropped(self.id);
+        self.connection.dropped(self.id, true);
         self.done();
         Ok(())
     }

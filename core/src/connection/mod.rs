@@ -13,12 +13,14 @@ mod glitches;
 mod goaway;
 mod handles;
 mod hints;
+mod order;
 mod plain;
 mod pump;
 pub(crate) mod quic;
 mod sessions;
 mod stats;
 mod streams;
+mod turns;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -27,6 +29,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use handles::{RecvStream, SendStream, Session};
+pub use order::SendGroup;
 
 use crate::deadlines::Deadlines;
 use crate::h3::{Http3, dialect};
@@ -43,6 +46,7 @@ use hints::Hints;
 use plain::Plain;
 use quic::Quic;
 use streams::StreamTable;
+use turns::Turns;
 
 /// One QUIC connection with its sessions; borrowed from [`Endpoint::connection`](crate::Endpoint::connection).
 pub struct Connection {
@@ -75,6 +79,12 @@ pub struct Connection {
     error: Option<ConnectionError>,
     /// Sessions whose peers may be told that they can send more.
     owing: BTreeSet<SessionId>,
+    /// Whose turn it is to write, where there is not room for all.
+    turns: Turns,
+    /// Several sessions or groups of streams have been on this connection.
+    shared: bool,
+    /// Some stream has been given an order.
+    ordered: bool,
     /// Answered requests that have to be read out.
     to_read: Vec<StreamId>,
     /// CONNECTION_CLOSE to send when time is known.
@@ -107,6 +117,8 @@ enum Timer {
     Leave,
     /// Datagrams of a session have grown too old.
     Datagrams(SessionId),
+    /// Somebody whose turn it is keeps others waiting.
+    Turns,
     /// A STOP_SENDING must be answered with a reset of the same code.
     StopAnswer(StreamId, ErrorCode),
 }
@@ -152,6 +164,9 @@ impl Connection {
             leaving: Leaving::No,
             error: None,
             owing: BTreeSet::new(),
+            turns: Turns::default(),
+            shared: false,
+            ordered: false,
             to_read: Vec::new(),
             to_close: None,
             counters: Counters::default(),
@@ -330,6 +345,7 @@ impl Connection {
             Timer::Early => self.expire_early(),
             Timer::Leave => self.leave_timeout(),
             Timer::Datagrams(session) => self.expire_datagrams(session),
+            Timer::Turns => self.turns_expired(),
             Timer::StopAnswer(stream, code) => _ = self.quic.reset(stream, code),
         }
         self.act();

@@ -182,6 +182,7 @@ impl Connection {
     fn stream_writable(&mut self, stream: StreamId) {
         let Some(entry) = self.streams.webtransport(stream) else { return self.flush(stream) };
         let tell = std::mem::take(&mut entry.write_blocked);
+        self.room_for(stream);
         self.flush_preamble(stream);
         if tell {
             self.hints.push(Event::StreamWritable { stream });

@@ -90,6 +90,9 @@ impl Connection {
 
     fn established(&mut self, id: SessionId) {
         self.counters.sessions_accepted += 1;
+        if self.sessions.live() > 1 {
+            self.share();
+        }
         self.timers.set(Timer::Answer(id), None);
         self.to_arm.retain(|(timer, _)| *timer != Timer::Answer(id));
         // What was lost or turned away while it waited.
@@ -177,6 +180,8 @@ impl Connection {
         let Some(session) = self.sessions.get_mut(id) else { return };
         let streams = std::mem::take(&mut session.streams);
         session.unacknowledged = 0;
+        let released = self.turns.forget_session(id);
+        self.go_on(released);
         for stream in streams {
             self.reject(stream, ErrorCode::WT_SESSION_GONE);
         }
@@ -236,6 +241,7 @@ impl Connection {
 
     /// Moves the sending half of a stream on, and forgets the stream when both halves are done.
     pub(super) fn set_send(&mut self, stream: StreamId, half: SendHalf) {
+        self.writes_no_more(stream);
         let Some(entry) = self.streams.webtransport(stream) else { return };
         let before = std::mem::replace(&mut entry.send, half);
         let id = entry.session;

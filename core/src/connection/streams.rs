@@ -48,6 +48,10 @@ pub(crate) struct WebTransportStream {
     pub(crate) finish_after_preamble: bool,
     /// A write was refused for want of room: tell when there is some.
     pub(crate) write_blocked: bool,
+    /// The group it shares with in its session; 0 for those in none.
+    pub(crate) group: u32,
+    /// Its place in the group: higher ones first.
+    pub(crate) order: i32,
     /// Its session counts what is written and read on it.
     pub(crate) counted: bool,
     /// Its session does not exist yet; nobody may see it.
@@ -84,6 +88,8 @@ impl WebTransportStream {
             preamble: Bytes::new(),
             finish_after_preamble: false,
             write_blocked: false,
+            group: 0,
+            order: 0,
             counted: false,
             held,
             bytes_written: 0,
@@ -100,6 +106,8 @@ impl WebTransportStream {
             preamble,
             finish_after_preamble: false,
             write_blocked: false,
+            group: 0,
+            order: 0,
             counted,
             held: false,
             bytes_written: 0,
@@ -134,6 +142,14 @@ impl StreamTable {
             Some(Entry::WebTransport(stream)) => Some(stream),
             _ => None,
         }
+    }
+
+    /// Streams of sessions, in order of ids.
+    pub(crate) fn webtransport_ids(&self) -> Vec<StreamId> {
+        let of_session = |(id, entry): (&StreamId, &Entry)| matches!(entry, Entry::WebTransport(_)).then_some(*id);
+        let mut ids: Vec<StreamId> = self.streams.iter().filter_map(of_session).collect();
+        ids.sort_unstable();
+        ids
     }
 
     pub(crate) fn clear(&mut self) {

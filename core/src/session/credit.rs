@@ -78,7 +78,7 @@ impl Window {
         self.consumed = self.consumed.saturating_add(amount);
     }
 
-    /// We are rid of an unknown amount of at most `most`. The peer cannot have used more than it was granted.
+    /// The peer gave up an unknown amount of at most `most`. It cannot have used more than it had been granted.
     pub(crate) fn consume_unknown(&mut self, most: u64) {
         let most = most.min(self.granted.saturating_sub(self.consumed));
         self.consume(most);

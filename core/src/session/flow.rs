@@ -155,17 +155,24 @@ impl Flow {
         Ok(self.data_window.is_due())
     }
 
-    /// What is unread of a stream is dropped: at most `most` bytes. Returns whether the peer should be told.
-    pub(crate) fn dropped(&mut self, most: u64) -> bool {
+    /// The peer reset a stream: at most `most` bytes are unread. Returns whether the peer should be told.
+    pub(crate) fn reset(&mut self, most: u64) -> bool {
         self.data_window.consume_unknown(most);
         self.data_window.is_due()
     }
 
-    /// A stream of some session ended before it said of which: it may have been one of this session's. Returns whether
-    /// the peer should be told.
+    /// We stopped a stream: at most `most` bytes are unread or will still come, also with credit that is granted before
+    /// the peer hears of it. Returns whether the peer should be told.
+    pub(crate) fn stopped(&mut self, most: u64) -> bool {
+        self.data_window.consume(most);
+        self.data_window.is_due()
+    }
+
+    /// A stream that nobody will see is gone; it was, or may have been, one of this session's. Returns whether the peer
+    /// should be told.
     pub(crate) fn lost(&mut self, direction: Direction, most: u64) -> bool {
         self.opened_window(direction).consume_unknown(1);
-        self.data_window.consume_unknown(most);
+        self.data_window.consume(most);
         self.opened_window(direction).is_due() || self.data_window.is_due()
     }
 
@@ -301,11 +308,24 @@ mod tests {
         assert_eq!(flow.grants(0), [Capsule::MaxData(20)]);
     }
 
+    /// The peer may use what is granted after we stopped a stream, on that stream, before it hears of the stop.
+    #[test]
+    fn what_overtakes_a_stop_comes_back() {
+        let mut flow = flow();
+        assert_eq!(flow.read(10), Ok(true));
+        flow.stopped(10);
+        assert_eq!(flow.grants(10), [Capsule::MaxData(30)]);
+        let mut reset = self::flow();
+        assert_eq!(reset.read(10), Ok(true));
+        reset.reset(10);
+        assert_eq!(reset.grants(10), [Capsule::MaxData(20)], "nothing can be on a stream that was over before");
+    }
+
     #[test]
     fn what_was_lost_unseen_comes_back() {
         let mut flow = flow();
         assert!(flow.lost(Direction::Unidirectional, 100));
         let grants = flow.grants(10);
-        assert_eq!(grants, [Capsule::MaxData(20), Capsule::MaxStreamsUni(2)]);
+        assert_eq!(grants, [Capsule::MaxData(110), Capsule::MaxStreamsUni(2)]);
     }
 }

@@ -39,6 +39,10 @@ pub(crate) struct SessionState {
     /// Session flow control; `None` when it was not negotiated.
     pub(crate) flow: Option<Flow>,
     pub(crate) stats: SessionStats,
+    /// What it gets of the connection against others.
+    pub(crate) weight: u8,
+    /// Groups of streams made so far.
+    pub(crate) send_groups: u32,
     incoming_bidi: VecDeque<StreamId>,
     incoming_uni: VecDeque<StreamId>,
     capsules: CapsuleDecoder,
@@ -48,6 +52,9 @@ pub(crate) struct SessionState {
 
 /// Bytes of capsules that cost one unit of the peer's budget. Those with a meaning are few and small.
 const BYTES_PER_GLITCH: usize = 1024;
+
+/// Weight of a session until the application sets another, in the middle of the scale.
+const DEFAULT_WEIGHT: u8 = 16;
 
 /// What the capsules of one read amount to.
 #[derive(Debug, Default)]
@@ -71,6 +78,8 @@ impl SessionState {
             was_open: false,
             unacknowledged: 0,
             flow,
+            weight: DEFAULT_WEIGHT,
+            send_groups: 0,
             stats: SessionStats::default(),
             incoming_bidi: VecDeque::new(),
             incoming_uni: VecDeque::new(),
