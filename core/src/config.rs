@@ -37,6 +37,10 @@ pub struct Config {
     ///
     /// Each costs at most [`max_field_section_size`](Self::max_field_section_size) and what its answer's body takes.
     pub http_requests: usize,
+    /// Sessions a client may ask for at once on one connection; more are reset with H3_REQUEST_REJECTED. Zero refuses all.
+    pub connect_burst: u32,
+    /// How many of them come back per second.
+    pub connect_rate: u32,
     /// Bidirectional streams the peer may have open at a time, CONNECT streams among them.
     pub max_bidi_streams: u32,
     /// Unidirectional streams the peer may have open at a time; HTTP/3 itself needs three of them.
@@ -121,6 +125,8 @@ impl Default for Config {
             session_bidi_streams: 64,
             session_uni_streams: 64,
             http_requests: 0,
+            connect_burst: 40,
+            connect_rate: 20,
             max_bidi_streams: 100,
             max_uni_streams: 100,
             stream_window: 256 * 1024,

@@ -44,6 +44,7 @@ mod h3;
 mod http_request;
 mod id;
 mod io;
+mod limits;
 pub mod middleware;
 mod request;
 pub mod router;

@@ -7,9 +7,10 @@
 //! - [`peers`]: other people's WebTransport servers, for our client.
 //! - [`demo`]: the server under test, `transom demo`, as a child process.
 //! - [`simulation`]: two real cores on virtual time over a bad network.
+//! - [`siege`]: a real server core and a raw client on virtual time.
 //!
-//! Nothing but [`simulation`], and [`captures`] and [`forge`] through it, uses a Transom crate: what judges our code must not
-//! be made of it.
+//! Nothing but [`simulation`], the server's half of [`siege`], and [`captures`] and [`forge`] through simulations uses a Transom
+//! crate: what judges our code must not be made of it.
 
 pub mod captures;
 pub mod demo;
@@ -17,4 +18,5 @@ pub mod forge;
 pub mod hostile;
 pub mod peers;
 pub mod raw;
+pub mod siege;
 pub mod simulation;

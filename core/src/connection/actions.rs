@@ -123,14 +123,8 @@ impl Connection {
                 self.read_http(open.stream());
             }
         }
-        if self.sessions.live() >= allowed {
-            // draft-16, section 5.1: the surplus goes, the sessions that are there are not harmed.
-            self.counters.sessions_refused += 1;
-            self.glitch(GLITCH_RESET);
-            self.reject_early(id);
-            self.sessions.remember(id, Past::Refused);
-            self.h3.abort(id, ErrorCode::H3_REQUEST_REJECTED);
-            return;
+        if !self.connects.spend(self.now, 1) || self.sessions.live() >= allowed {
+            return self.surplus(id);
         }
         self.timers.set(Timer::Undecided(id.stream()), None);
         let flow = self.new_flow(request.dialect);
@@ -146,6 +140,16 @@ impl Connection {
             self.timers.set(Timer::Early, self.early.deadline());
         }
         self.hints.push(Event::SessionRequested { session: id });
+    }
+
+    /// Turns away a request beyond a limit: the surplus goes, the sessions that are there are not harmed (draft-16,
+    /// section 5.1).
+    fn surplus(&mut self, id: SessionId) {
+        self.counters.sessions_refused += 1;
+        self.glitch(GLITCH_RESET);
+        self.reject_early(id);
+        self.sessions.remember(id, Past::Refused);
+        self.h3.abort(id, ErrorCode::H3_REQUEST_REJECTED);
     }
 
     /// The header of a WebTransport stream is read: find its session, hold it, or turn it away.

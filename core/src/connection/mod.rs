@@ -5,11 +5,11 @@
 
 mod actions;
 mod batch;
+mod bucket;
 pub(crate) mod congestion;
 mod datagrams;
 mod exporter;
 mod flow;
-mod glitches;
 mod goaway;
 mod handles;
 mod hints;
@@ -40,7 +40,7 @@ use crate::{
     Config, ConnectionError, DatagramStats, Dialect, ErrorCode, Event, OpenError, Request, Response, Role, SessionId,
     StreamId, UnknownSession,
 };
-use glitches::GlitchBudget;
+use bucket::Bucket;
 use goaway::Leaving;
 use hints::Hints;
 use plain::Plain;
@@ -63,7 +63,10 @@ pub struct Connection {
     timers: Deadlines<Timer>,
     /// Timers wanted by a command; they start when time is known, on the next input or poll.
     to_arm: Vec<(Timer, Duration)>,
-    budget: GlitchBudget,
+    /// Oddities the peer may still commit.
+    budget: Bucket,
+    /// Sessions the client may still ask for.
+    connects: Bucket,
     /// Our control stream.
     control: Option<StreamId>,
     /// The peer stopped it, which it must not.
@@ -154,7 +157,8 @@ impl Connection {
             hints: Hints::default(),
             timers,
             to_arm: Vec::new(),
-            budget: GlitchBudget::new(config.glitch_burst, config.glitch_refill),
+            budget: Bucket::new(config.glitch_burst, config.glitch_refill),
+            connects: Bucket::new(config.connect_burst, config.connect_rate),
             control: None,
             control_stopped: false,
             client_bidi_opened: 0,

@@ -15,6 +15,7 @@ use std::time::Instant;
 use quinn_proto as quinn;
 
 use crate::connection::quic::{self, Quic};
+use crate::limits::STATELESS_ANSWERS;
 use crate::{Config, ConfigError, ConnectError, Connection, ConnectionId, ErrorCode, Event, Receive, Transmit};
 use table::Table;
 
@@ -73,9 +74,6 @@ pub struct EndpointStats {
     /// Bytes in them.
     pub udp_bytes_sent: u64,
 }
-
-/// Stateless answers kept at most; more are dropped, since the peers will ask again.
-const MAX_ANSWERS: usize = 64;
 
 impl Endpoint {
     /// An endpoint that takes connections, and can make them too.
@@ -407,7 +405,7 @@ impl Endpoint {
     }
 
     fn answer(&mut self, transmit: quinn::Transmit) {
-        if self.answers.len() < MAX_ANSWERS {
+        if self.answers.len() < STATELESS_ANSWERS {
             let bytes = self.scratch.get(..transmit.size).unwrap_or_default().to_vec();
             self.answers.push_back((quic::transmit(transmit), bytes));
         }

@@ -8,14 +8,11 @@ use quinn_proto as quinn;
 use quinn_proto::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 
 use crate::connection::congestion::ClosableCubic;
+use crate::limits::{DATAGRAM_RECEIVE_BUFFER, DATAGRAM_SEND_BUFFER, INCOMING_BUFFER, INCOMING_BUFFER_TOTAL};
 use crate::{Config, ConfigError, ConnectError};
 
 /// The one ALPN protocol of HTTP/3 (RFC 9114, section 3.1).
 const ALPN: &[u8] = b"h3";
-
-/// Bytes buffered for one attempt that has not been accepted, and for all of them.
-const INCOMING_BUFFER: u64 = 64 * 1024;
-const INCOMING_BUFFER_TOTAL: u64 = 16 * 1024 * 1024;
 
 pub(super) fn endpoint(config: &Config) -> Arc<quinn::EndpointConfig> {
     let mut endpoint = quinn::EndpointConfig::default();
@@ -100,11 +97,3 @@ pub(super) fn transport(config: &Config) -> Result<quinn::TransportConfig, Confi
         .allow_spin(false);
     Ok(transport)
 }
-
-/// What quinn keeps of datagrams between an input and the next look at them, which is at once. The number is also the
-/// largest DATAGRAM frame we announce, and 65535 is what others announce.
-const DATAGRAM_RECEIVE_BUFFER: usize = 65_535;
-
-/// What quinn may be given of datagrams. What waits waits in the sessions; this is a batch of the largest packets, and a
-/// bound for what many small ones cost.
-const DATAGRAM_SEND_BUFFER: usize = 65_536;

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::Violation;
+use crate::limits::{IGNORED_BEFORE_AN_ANSWER, IGNORED_ON_A_STREAM};
 use crate::wire::frame::{self, FrameDecoder, Piece, kind};
 use crate::wire::qpack::{self, DecodeError, Field};
 use crate::{Config, ErrorCode, Role};
@@ -55,10 +56,6 @@ pub(crate) struct RequestStream {
     pub(super) unanswered: bool,
 }
 
-/// Bytes of meaningless frames or of an unwanted body after which a stream is cut.
-pub(crate) const MAX_IGNORED: u64 = 1024 * 1024;
-/// Bytes of a body thrown away before the application has answered.
-const MAX_UNANSWERED: u64 = 64 * 1024;
 /// Bytes asked for at once where any number may be read.
 const BULK: usize = 16 * 1024;
 
@@ -83,7 +80,7 @@ impl RequestStream {
     pub(crate) fn wants(&self) -> usize {
         match (self.phase, self.frame) {
             (Phase::Waiting, _) => 0,
-            (Phase::Discarding | Phase::Trailers, _) if self.unanswered && self.ignored > MAX_UNANSWERED => 0,
+            (Phase::Discarding | Phase::Trailers, _) if self.unanswered && self.ignored > IGNORED_BEFORE_AN_ANSWER => 0,
             (Phase::Headers, Some((_, missing))) => usize::try_from(missing).unwrap_or(BULK).clamp(1, BULK),
             (Phase::Headers, None) => 1,
             (Phase::Open | Phase::Discarding | Phase::Trailers, _) => BULK,
@@ -165,7 +162,7 @@ impl RequestStream {
             (kind::DATA, Phase::Open) => parts.push(Part::Data(part)),
             _ => {
                 self.ignored = self.ignored.saturating_add(part.len() as u64);
-                if self.ignored > MAX_IGNORED {
+                if self.ignored > IGNORED_ON_A_STREAM {
                     return Err(Violation::new(ErrorCode::H3_EXCESSIVE_LOAD, "too many bytes without meaning"));
                 }
             }

@@ -19,6 +19,20 @@ pub(crate) enum Parsed {
     Plain(Box<HttpRequest>),
 }
 
+impl Parsed {
+    /// About how many bytes it keeps.
+    pub(crate) fn size(&self) -> usize {
+        let Self::Upgrade { token, request } = self else { return 0 };
+        let fields = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_SIZE);
+        let protocols = request.protocols.iter().map(|protocol| protocol.len() + FIELD_SIZE);
+        let words = token.len() + request.authority.len() + request.path_and_query.len();
+        words + size_of::<Request>() + fields.sum::<usize>() + protocols.sum::<usize>()
+    }
+}
+
+/// What a field of a header map takes beside its text, table and allocations included.
+const FIELD_SIZE: usize = 128;
+
 /// The message breaks a rule: H3_MESSAGE_ERROR. The text is for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Malformed(pub(crate) &'static str);

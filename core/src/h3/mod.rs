@@ -97,7 +97,7 @@ pub(crate) struct Http3 {
     goaway: GoAway,
     /// CONNECTs that arrived before SETTINGS (draft-16, section 3.1): none is looked at until those are here.
     early_requests: VecDeque<(StreamId, message::Parsed)>,
-    /// Bytes of unfinished header sections over all streams.
+    /// Bytes of unfinished header sections and early requests over all streams.
     kept: usize,
     actions: VecDeque<Action>,
     glitches: u32,
@@ -116,8 +116,6 @@ enum Stream {
     Request(RequestStream),
 }
 
-/// Bytes of unfinished header sections that one connection may make us keep.
-const MAX_KEPT: usize = 128 * 1024;
 /// Bytes asked for at once on the control and QPACK streams.
 const CONTROL_READ: usize = 4 * 1024;
 /// What a refused or held-then-rejected stream costs of the glitch budget.
@@ -309,7 +307,12 @@ impl Http3 {
         if let Some(Stream::Request(request)) = self.streams.remove(&stream) {
             self.kept = self.kept.saturating_sub(request.kept());
         }
-        self.early_requests.retain(|(id, _)| *id != stream);
+        let kept = &mut self.kept;
+        self.early_requests.retain(|(id, parsed)| {
+            let keep = *id != stream;
+            *kept = kept.saturating_sub(if keep { 0 } else { parsed.size() });
+            keep
+        });
         self.actions.push_back(Action::Forget { stream });
     }
 
@@ -369,6 +372,7 @@ impl Http3 {
                     self.peer = Some(settings);
                     self.actions.push_back(Action::Settings);
                     for (stream, parsed) in std::mem::take(&mut self.early_requests) {
+                        self.kept = self.kept.saturating_sub(parsed.size());
                         self.judge(stream, parsed);
                     }
                 }

@@ -3,19 +3,19 @@
 use http::HeaderMap;
 use sfv::{BareItem, FieldType, Item, List, ListEntry, Parser};
 
+use crate::limits::OFFERED_PROTOCOLS;
+
 /// The client's offer.
 pub(crate) const AVAILABLE: &str = "wt-available-protocols";
 /// The server's choice.
 pub(crate) const CHOSEN: &str = "wt-protocol";
-/// Offers longer than this are ignored as a whole, like malformed ones.
-const MAX_OFFERED: usize = 64;
 
 /// What the client offers; nothing when the field is missing, malformed, or holds anything but strings.
 pub(crate) fn offered(headers: &HeaderMap) -> Vec<String> {
     let lines: Vec<&[u8]> = headers.get_all(AVAILABLE).iter().map(http::HeaderValue::as_bytes).collect();
     // Lines of one list field join with commas, RFC 9651, section 4.2.
     let Ok(list) = Parser::new(&lines.join(&b", "[..])).parse::<List>() else { return Vec::new() };
-    if list.len() > MAX_OFFERED {
+    if list.len() > OFFERED_PROTOCOLS {
         return Vec::new();
     }
     let strings: Option<Vec<String>> = list.into_iter().map(string_entry).collect();
@@ -84,7 +84,7 @@ mod tests {
         for bad in ["a, \"b\"", "\"a\", 1", "(\"a\" \"b\")", "\"a\",", "\"a", ":YQ==:", "?1"] {
             assert!(offer(&[bad]).is_empty(), "{bad}");
         }
-        let many = vec!["\"x\""; MAX_OFFERED + 1].join(", ");
+        let many = vec!["\"x\""; OFFERED_PROTOCOLS + 1].join(", ");
         assert!(offer(&[&many]).is_empty());
     }
 

@@ -6,7 +6,8 @@ use http::StatusCode;
 use super::connect::{Part, Phase, RequestStream};
 use super::dialect::{self, Unserved};
 use super::message::{self, Malformed, Parsed};
-use super::{Action, GLITCH_MALFORMED, GLITCH_RESET, Http3, MAX_KEPT, Stream, Violation};
+use super::{Action, GLITCH_MALFORMED, GLITCH_RESET, Http3, Stream, Violation};
+use crate::limits::UNFINISHED_REQUESTS;
 use crate::wire::frame;
 use crate::wire::settings::Settings;
 use crate::{Dialect, ErrorCode, OpenError, Request, Response, Role, SessionId, StreamId};
@@ -117,7 +118,7 @@ impl Http3 {
                 }
             }
         }
-        if self.kept > MAX_KEPT {
+        if self.kept > UNFINISHED_REQUESTS {
             self.give_up(stream, ErrorCode::H3_EXCESSIVE_LOAD);
         }
         result
@@ -172,7 +173,9 @@ impl Http3 {
             Parsed::Upgrade { token, request } => (token, request),
         };
         let Some(peer) = &self.peer else {
-            self.early_requests.push_back((stream, Parsed::Upgrade { token, request }));
+            let early = Parsed::Upgrade { token, request };
+            self.kept += early.size();
+            self.early_requests.push_back((stream, early));
             return;
         };
         match dialect::of_request(&token, &self.ours, peer, self.peer_takes_datagrams) {

@@ -107,12 +107,16 @@ impl Attacker {
             others = self.others_go_on();
         }
         let reaction = self.classify(stream)?;
-        match reaction {
-            Reaction::Closes(_) | Reaction::ClosesTransport(_) => Ok(reaction),
-            _ => others
-                .map(|()| reaction)
-                .map_err(|failure| Failure::unexpected(format!("{reaction}, but the others: {failure}"))),
+        match (reaction, others) {
+            (Reaction::Closes(_) | Reaction::ClosesTransport(_), _) | (_, Ok(())) => Ok(reaction),
+            (_, Err(failure)) => self.aftermath(reaction, &failure),
         }
+    }
+
+    /// A reaction after which nothing else works on the connection. That hurts nobody who was on it if nobody was.
+    fn aftermath(&self, reaction: Reaction, failure: &Failure) -> Result<Reaction, Failure> {
+        let alone = if self.session.is_none() { reaction.for_good() } else { None };
+        alone.ok_or_else(|| Failure::unexpected(format!("{reaction}, but then: {failure}")))
     }
 
     /// How the server reacted, for an attack that has looked after the others itself.
@@ -168,7 +172,7 @@ impl Attacker {
             None if stream.fin => Reaction::Finishes,
             None => Reaction::GoesOn,
         };
-        others.map(|()| reaction).map_err(|failure| Failure::unexpected(format!("{reaction}, but then: {failure}")))
+        others.map_or_else(|failure| self.aftermath(reaction, &failure), |()| Ok(reaction))
     }
 
     fn classify(&mut self, stream: u64) -> Result<Reaction, Failure> {

@@ -83,6 +83,8 @@ pub struct Case {
     pub expected: Vec<Reaction>,
     /// For whom it counts.
     pub scope: Scope,
+    /// It floods the server's socket; what others send may be lost meanwhile, so that it runs before all others.
+    pub alone: bool,
     /// It waits for a deadline of the server; it runs on a thread of its own.
     pub slow: bool,
     attack: Box<Attack>,
@@ -112,6 +114,7 @@ impl Case {
             name: name.into(),
             expected: expected.to_vec(),
             scope: Scope::Everyone,
+            alone: false,
             slow: false,
             attack: Box::new(attack),
         }
@@ -120,6 +123,11 @@ impl Case {
     /// Says for whom the case counts, if not for everyone.
     fn counts_for(mut self, scope: Scope) -> Self {
         self.scope = scope;
+        self
+    }
+
+    fn alone(mut self) -> Self {
+        self.alone = true;
         self
     }
 

@@ -131,14 +131,14 @@ An address instead of a name attacks a server that runs already (`--pid` adds it
 
 - **exact**: the reaction that the catalogue names, with its code.
 - **acceptable**: another reaction that does no harm. RFC 9114, section 8, lets a stream error be a connection error
-  and a general code stand for a specific one; a server with one session to a connection may end both together.
+  and a general code stand for a specific one; a server with one session to a connection may end both together
+  (\"no session after it\").
 - **not passed**: the input was taken as if it were good, nothing happened where something must, the rest of the
   connection stopped working, or a legal input was refused.
 - Transom itself is held to *exact*. For the others cases do not count that are about Transom's own limits, deadlines,
   policies (origins, a budget of oddities) and routes, or about drafts that they do not speak.
 
-What the others do not pass can be the small program around the library, too: it takes the first error as the end of a
-connection, and knows one session to each.
+What the others do not pass can be due to the small program around the library, too.
 ";
 
 #[cfg(test)]

@@ -19,11 +19,27 @@ pub enum Reaction {
     Answers(u16),
     /// The session's CONNECT stream ends with FIN; the connection goes on.
     Finishes,
+    /// As [`Reaction::Aborts`], but the connection takes no session after it. Nobody else was on it.
+    AbortsForGood(u64),
+    /// As [`Reaction::Answers`], but the connection takes no session after it. Nobody else was on it.
+    AnswersForGood(u16),
+    /// As [`Reaction::Finishes`], but the connection takes no session after it.
+    FinishesForGood,
     /// Nothing happens and everything goes on.
     GoesOn,
 }
 
 impl Reaction {
+    /// The same without a session after it, where that makes a difference.
+    pub(super) fn for_good(self) -> Option<Self> {
+        match self {
+            Self::Aborts(code) => Some(Self::AbortsForGood(code)),
+            Self::Answers(status) if status >= 400 => Some(Self::AnswersForGood(status)),
+            Self::Finishes => Some(Self::FinishesForGood),
+            _ => None,
+        }
+    }
+
     /// Whether this is what was expected.
     pub fn meets(self, expected: Self) -> bool {
         match (self, expected) {
@@ -43,6 +59,9 @@ impl fmt::Display for Reaction {
             Self::AbortsSomehow => f.write_str("abort"),
             Self::Answers(status) => write!(f, "status {status}"),
             Self::Finishes => f.write_str("clean end"),
+            Self::AbortsForGood(code) => write!(f, "abort {}, no session after it", code::name(*code)),
+            Self::AnswersForGood(status) => write!(f, "status {status}, no session after it"),
+            Self::FinishesForGood => f.write_str("clean end, no session after it"),
             Self::GoesOn => f.write_str("goes on"),
         }
     }

@@ -140,7 +140,8 @@ impl Arena {
     fn first_pass(&self, cases: &[Case], pace: &Pace, control: &ControlGroup) -> Vec<CaseResult> {
         // One at a time means just that; otherwise those that only wait do so beside the others.
         let beside = |case: &Case| case.slow && pace.at_a_time > 1;
-        let (slow, quick): (Vec<_>, Vec<_>) = cases.iter().enumerate().partition(|(_, case)| beside(case));
+        let (alone, others): (Vec<_>, Vec<_>) = cases.iter().enumerate().partition(|(_, case)| case.alone);
+        let (slow, quick): (Vec<_>, Vec<_>) = others.into_iter().partition(|(_, case)| beside(case));
         let queue = Mutex::new(VecDeque::from(quick));
         let done = Mutex::new(Vec::new());
         let attack = |index: usize, case: &Case| {
@@ -148,6 +149,7 @@ impl Arena {
             lock(&done).push((index, result));
             pace.bar.inc(1);
         };
+        alone.into_iter().for_each(|(index, case)| attack(index, case));
         thread::scope(|scope| {
             for (index, case) in slow {
                 scope.spawn(move || attack(index, case));

@@ -19,7 +19,7 @@ pub(super) fn cases() -> Vec<Case> {
             scene.in_session()?.reaction_of_connection()
         })
     };
-    vec![
+    let cases = [
         silent("1", "2000 empty datagrams", || vec![Vec::new(); 2000]),
         silent("2", "datagrams of 1 to 20 bytes", || {
             (1..=20).map(|length| vec![0x40 | length; length.into()]).collect()
@@ -32,7 +32,8 @@ pub(super) fn cases() -> Vec<Case> {
             (0..2000u32).map(|n| with_number(long_header(1, 8, 1200), n)).collect()
         }),
         unknown_version(),
-    ]
+    ];
+    cases.map(Case::alone).into()
 }
 
 /// 1200 bytes of an unknown version: Version Negotiation, no larger than what caused it.

@@ -54,19 +54,22 @@ impl fmt::Display for Verdict {
 /// Whether one reaction does for another. RFC 9114, section 8, lets a stream error be a connection error and a general
 /// code stand for a specific one. A server with one session to a connection may end both at once.
 fn stands_in(seen: Reaction, expected: Reaction) -> bool {
-    use Reaction::{Aborts, AbortsSomehow, Answers, Closes, ClosesSomehow, ClosesTransport, Finishes, GoesOn};
+    use Reaction::{
+        Aborts, AbortsForGood, AbortsSomehow, Answers, AnswersForGood, Closes, ClosesSomehow, ClosesTransport,
+        Finishes, FinishesForGood, GoesOn,
+    };
     let closes_for_cause = match seen {
         Closes(code) => code != code::H3_NO_ERROR,
         ClosesTransport(code) => code != 0,
         _ => false,
     };
-    let refuses = closes_for_cause || matches!(seen, Aborts(_) | Answers(400..));
+    let refuses = closes_for_cause || matches!(seen, Aborts(_) | Answers(400..) | AbortsForGood(_) | AnswersForGood(_));
     match expected {
         Closes(_) | ClosesSomehow => closes_for_cause,
         Aborts(_) | AbortsSomehow => refuses,
         Answers(status) if status >= 400 => refuses,
-        Finishes => matches!(seen, Aborts(_) | Closes(_)),
-        GoesOn | Answers(_) | ClosesTransport(_) => false,
+        Finishes => matches!(seen, Aborts(_) | Closes(_) | AbortsForGood(_) | FinishesForGood),
+        GoesOn | Answers(_) | ClosesTransport(_) | AbortsForGood(_) | AnswersForGood(_) | FinishesForGood => false,
     }
 }
 

@@ -52,8 +52,22 @@ async fn connection(quic: quinn::Connection) -> Result<(), Ended> {
         .max_webtransport_sessions(1)
         .build(h3_quinn::Connection::new(quic.clone()))
         .await?;
-    while let Some(resolver) = connection.accept().await? {
-        let (request, mut stream) = resolver.resolve_request().await?;
+    // A request that comes slowly or is wrong is no matter for the next one.
+    let (resolved, mut requests) = tokio::sync::mpsc::channel(16);
+    loop {
+        let (request, mut stream) = tokio::select! {
+            accepted = connection.accept() => {
+                let Some(resolver) = accepted? else { return Ok(()) };
+                let resolved = resolved.clone();
+                tokio::spawn(async move {
+                    if let Ok(request) = resolver.resolve_request().await {
+                        let _ = resolved.send(request).await;
+                    }
+                });
+                continue;
+            }
+            Some(request) = requests.recv() => request,
+        };
         let webtransport = request.method() == Method::CONNECT
             && request.extensions().get::<Protocol>() == Some(&Protocol::WEB_TRANSPORT);
         match route(request.uri().path()) {
@@ -67,10 +81,9 @@ async fn connection(quic: quinn::Connection) -> Result<(), Ended> {
                 quic.close(code.into(), CLOSE_REASON.as_bytes());
                 return Ok(());
             }
-            _ => refuse(&mut stream).await?,
+            _ => _ = refuse(&mut stream).await,
         }
     }
-    Ok(())
 }
 
 async fn refuse(stream: &mut Answer) -> Result<(), Ended> {
@@ -92,7 +105,7 @@ async fn echo(session: &WebTransportSession<h3_quinn::Connection, Bytes>) -> Res
                     let (send, recv) = stream.split();
                     tokio::spawn(copy(send, recv));
                 }
-                Some(AcceptedBi::Request(_, mut stream)) => refuse(&mut stream).await?,
+                Some(AcceptedBi::Request(_, mut stream)) => _ = refuse(&mut stream).await,
                 None => return Ok(()),
             },
             accepted = session.accept_uni() => match accepted? {

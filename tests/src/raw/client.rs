@@ -361,7 +361,7 @@ impl Drop for Client {
     }
 }
 
-fn client_config(options: &Options) -> Result<ClientConfig, Failure> {
+pub(crate) fn client_config(options: &Options) -> Result<ClientConfig, Failure> {
     let tls = tls::accept_any_certificate(&options.alpn).map_err(|error| Failure::unexpected(error.to_string()))?;
     let crypto = QuicClientConfig::try_from(tls).map_err(|error| Failure::unexpected(error.to_string()))?;
     let mut config = ClientConfig::new(Arc::new(crypto));

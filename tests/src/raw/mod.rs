@@ -22,6 +22,7 @@ mod static_table;
 mod tls;
 pub mod wire;
 
+pub(crate) use client::client_config;
 pub use client::{Client, Options};
 pub use memory::Memory;
 pub use observe::{Close, Failure, Seen, StreamSeen};

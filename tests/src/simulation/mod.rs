@@ -21,4 +21,5 @@ pub use link::{Link, LinkConfig};
 pub use lone::Lone;
 pub use pair::{Pair, Side};
 pub use random::Random;
+pub(crate) use tls::configs;
 pub use world::{Report, World};

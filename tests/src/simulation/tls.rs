@@ -14,7 +14,7 @@ static IDENTITY: LazyLock<(CertificateDer<'static>, Vec<u8>)> = LazyLock::new(||
 });
 
 /// A server that says it is `localhost`, and a client that believes it.
-pub(super) fn configs() -> (rustls::ServerConfig, rustls::ClientConfig) {
+pub(crate) fn configs() -> (rustls::ServerConfig, rustls::ClientConfig) {
     let (certificate, key) = IDENTITY.clone();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let server = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
