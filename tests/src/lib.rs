@@ -8,12 +8,14 @@
 //! - [`demo`]: the server under test, `transom demo`, as a child process.
 //! - [`simulation`]: two real cores on virtual time over a bad network.
 //! - [`siege`]: a real server core and a raw client on virtual time.
+//! - [`drift`]: what that server keeps of what is over.
 //!
-//! Nothing but [`simulation`], the server's half of [`siege`], and [`captures`] and [`forge`] through simulations uses a Transom
-//! crate: what judges our code must not be made of it.
+//! Nothing but [`simulation`], [`drift`], the server's half of [`siege`], and [`captures`] and [`forge`] through simulations
+//! uses a Transom crate: what judges our code must not be made of it.
 
 pub mod captures;
 pub mod demo;
+pub mod drift;
 pub mod forge;
 pub mod hostile;
 pub mod peers;

@@ -18,6 +18,8 @@ pub struct Intruder {
     connected: bool,
     /// Leaves what comes in the transport, so that its windows fill up.
     pub reads: bool,
+    /// Answers STOP_SENDING with a reset, as RFC 9000, section 3.5, wants it.
+    pub answers_stops: bool,
     seen: Seen,
     buffer: Vec<u8>,
 }
@@ -28,7 +30,7 @@ impl Intruder {
         let config = client_config(options).expect("a configuration for a client");
         let (handle, connection) = endpoint.connect(now, config, server(), "localhost").expect("a connection");
         let (seen, buffer) = (Seen::default(), Vec::new());
-        Self { endpoint, handle, connection, connected: false, reads: true, seen, buffer }
+        Self { endpoint, handle, connection, connected: false, reads: true, answers_stops: false, seen, buffer }
     }
 
     /// Whether the handshake is complete.
@@ -139,6 +141,9 @@ impl Intruder {
                 Event::Stream(StreamEvent::Readable { id }) => self.read(id),
                 Event::Stream(StreamEvent::Stopped { id, error_code }) => {
                     self.seen.streams.entry(u64::from(id)).or_default().stop = Some(error_code.into_inner());
+                    if self.answers_stops {
+                        let _ = self.connection.send_stream(id).reset(error_code);
+                    }
                 }
                 Event::DatagramReceived => {
                     while let Some(payload) = self.connection.datagrams().recv() {

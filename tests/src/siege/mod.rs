@@ -52,8 +52,15 @@ type Wire = VecDeque<(Instant, Vec<u8>)>;
 impl<M: Meter> Siege<M> {
     /// Connects; the handshake is complete. No SETTINGS were sent.
     pub fn new(config: Config, options: &Options, app: App, meter: M) -> Self {
+        let mut siege = Self::connecting(config, options, app, meter);
+        siege.run_until("the handshake", |siege| siege.intruder.is_connected());
+        siege
+    }
+
+    /// A client that has not sent its first packet yet.
+    pub fn connecting(config: Config, options: &Options, app: App, meter: M) -> Self {
         let now = Instant::now();
-        let mut siege = Self {
+        Self {
             server: Server::new(config, app, meter),
             intruder: Intruder::new(now, options),
             now,
@@ -61,9 +68,7 @@ impl<M: Meter> Siege<M> {
             deaf: false,
             up: Wire::new(),
             down: Wire::new(),
-        };
-        siege.run_until("the handshake", |siege| siege.intruder.is_connected());
-        siege
+        }
     }
 
     /// Sends a control stream with these settings.

@@ -5,15 +5,20 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-mod meter;
 mod rows;
 
 use std::time::Duration;
 
-use meter::Live;
+use std::alloc::System;
+
 use rows::{Row, rows};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use transom_core::Config;
+use transom_tests::drift::{self, Live};
 use transom_tests::siege::Siege;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// The server may keep this much more than before the connection: tables grow to their size and stay there.
 const NOISE: isize = 64 * 1024;
@@ -27,7 +32,7 @@ struct Figures {
 }
 
 fn attack(row: &Row) -> Figures {
-    let live = Live::default();
+    let live = Live::new(|| ALLOCATOR.stats());
     // The endpoint is there before the first connection; it is no memory of theirs.
     let mut siege = Siege::new(Config::default(), &row.options, row.app, live.clone());
     let endpoint = live.at_first_packet();
@@ -46,7 +51,20 @@ fn attack(row: &Row) -> Figures {
 }
 
 #[test]
-fn a_hostile_connection_never_costs_more_than_its_bound() {
+fn a_hostile_connection_never_costs_more_than_its_bound_and_nothing_drifts() {
+    let mut broken = over_their_bounds();
+    let live = Live::new(|| ALLOCATOR.stats());
+    for drift in [drift::streams(30_000, &live, &mut |_| ()), drift::sessions(1_500, &live, &mut |_| ())] {
+        println!("{drift}");
+        if drift.bytes() > drift::ALLOWED {
+            broken.push(drift.to_string());
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// Runs all rows; says which of them cost too much.
+fn over_their_bounds() -> Vec<String> {
     let chosen = std::env::var("TRANSOM_MEMORY_ROW").unwrap_or_default();
     let mut broken = Vec::new();
     println!("{:<66} {:>9} {:>9} {:>9} {:>6}  KiB; end", "", "connected", "peak", "bound", "left");
@@ -62,5 +80,5 @@ fn a_hostile_connection_never_costs_more_than_its_bound() {
             broken.push(format!("{}: {left_kib} KiB are left", row.name));
         }
     }
-    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    broken
 }

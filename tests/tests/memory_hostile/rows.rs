@@ -4,7 +4,7 @@ use transom_core::{Connection, Direction, Event, Response, SessionId};
 use transom_tests::raw::{DRAFT_02, Options, Request, code, wire};
 use transom_tests::siege::{App, ROUND_TRIP, Siege};
 
-use crate::meter::Live;
+use transom_tests::drift::Live;
 
 /// One attack and how much it may cost the server.
 pub(crate) struct Row {
