@@ -49,8 +49,11 @@ pub fn streams(count: u64, live: &Live, progress: &mut dyn FnMut(u64)) -> Drift 
     let session = siege.open_session("/");
     let mut measure = Measure::new(count, live);
     for done in (0..count).step_by(BATCH as usize) {
-        for number in done..done + BATCH {
-            one_stream(&mut siege, session, number);
+        let streams: Vec<u64> = (done..done + BATCH).map(|number| open_stream(&mut siege, session, number)).collect();
+        // A reset that comes with the header would hide the stream.
+        siege.run_for(ROUND_TRIP);
+        for (number, stream) in (done..).zip(streams) {
+            end_stream(&mut siege, stream, number);
         }
         siege.run_for(ROUND_TRIP);
         siege.server.act(take_streams);
@@ -109,12 +112,16 @@ fn accept(connection: &mut Connection, event: &Event) {
     }
 }
 
-fn one_stream(siege: &mut Siege<Live>, session: u64, number: u64) {
-    let stream = if number.is_multiple_of(2) {
+fn open_stream(siege: &mut Siege<Live>, session: u64, number: u64) -> u64 {
+    if number.is_multiple_of(2) {
         siege.bidi(&[wire::bidi_header(session), b"hello".to_vec()].concat())
     } else {
         siege.uni(&[wire::uni_header(session), b"hello".to_vec()].concat())
-    };
+    }
+}
+
+/// A third is finished, a third reset; of the others the bidirectional ones are stopped, too.
+fn end_stream(siege: &mut Siege<Live>, stream: u64, number: u64) {
     match number / 2 % 3 {
         0 => siege.intruder.finish(stream),
         1 => siege.intruder.reset(stream, code::from_application(1)),
