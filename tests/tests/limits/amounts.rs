@@ -19,11 +19,61 @@ pub(crate) fn limits() -> Vec<Limit> {
 
 fn requests() -> Vec<Limit> {
     vec![
-        Limit::new("max_sessions", 3, |config| config.max_sessions = 3, connects, REJECTED),
+        Limit::new(
+            "max_sessions_without_flow_control",
+            3,
+            |config| config.max_sessions_without_flow_control = 3,
+            connects,
+            REJECTED,
+        ),
+        Limit::new("max_sessions", 3, |config| config.max_sessions = 3, counted_connects, REJECTED),
+        Limit::new("session_bidi_streams", 3, |config| config.session_bidi_streams = 3, session_bidi, UNCOUNTED),
+        Limit::new("session_uni_streams", 3, |config| config.session_uni_streams = 3, session_uni, UNCOUNTED),
         Limit::new("connect_burst", 3, |config| config.connect_burst = 3, connects, REJECTED).app(refuse),
         Limit::new("connect_rate", 2, |config| (config.connect_burst, config.connect_rate) = (1, 2), rate, REJECTED)
             .app(refuse),
     ]
+}
+
+const UNCOUNTED: Seen = Reacts(Aborts(code::WT_FLOW_CONTROL_ERROR));
+
+/// Draft 16 with session flow control.
+const COUNTED: &[(u64, u64)] = &[(0x33, 1), (0x2c7c_f000, 1), (0x2b61, 1 << 20), (0x2b64, 100), (0x2b65, 100)];
+
+fn counted_connect() -> Vec<u8> {
+    connect().with(":protocol", "webtransport-h3").frame()
+}
+
+fn greet_counted(siege: &mut Siege) {
+    siege.run_until("the handshake", |siege| siege.intruder.is_connected());
+    siege.send_settings(COUNTED);
+}
+
+fn counted_connects(siege: &mut Siege, count: u64) -> Seen {
+    greet_counted(siege);
+    let mut last = 0;
+    for _ in 0..count {
+        last = siege.bidi(&counted_connect());
+        siege.run_for(ROUND_TRIP);
+    }
+    seen(siege, last)
+}
+
+/// Streams of one session; they stay open.
+fn session_bidi(siege: &mut Siege, count: u64) -> Seen {
+    greet_counted(siege);
+    let session = siege.bidi(&counted_connect());
+    siege.run_for(ROUND_TRIP);
+    (0..count).for_each(|_| _ = siege.bidi(&wire::bidi_header(session)));
+    seen(siege, session)
+}
+
+fn session_uni(siege: &mut Siege, count: u64) -> Seen {
+    greet_counted(siege);
+    let session = siege.bidi(&counted_connect());
+    siege.run_for(ROUND_TRIP);
+    (0..count).for_each(|_| _ = siege.uni(&wire::uni_header(session)));
+    seen(siege, session)
 }
 
 /// So many CONNECTs at once; the last one tells.
@@ -158,6 +208,7 @@ fn transport() -> Vec<Limit> {
             NoCredit,
         ),
         Limit::new("send_window", 7_000, |config| config.send_window = 7_000, written, NoCredit),
+        Limit::new("datagram_send_queue", 3, |config| config.datagram_send_queue = 3, queued_to_send, NoCredit),
         Limit::new(
             "datagram_send_buffer",
             3 * 1_000,
@@ -253,7 +304,7 @@ fn write_all(connection: &mut transom_core::Connection, stream: StreamId, bytes:
 /// Type and session id 0 of a unidirectional stream.
 const HEADER: usize = 3;
 
-/// Datagrams of 1,000 bytes as quinn counts them: 32 for each, and the id of their session.
+/// Datagrams of 1,000 bytes as they are counted: 48 for each beside its payload.
 fn sent_datagrams(siege: &mut Siege, bytes: u64) -> Seen {
     in_session(siege);
     let mut outcome = Fine;
@@ -261,10 +312,23 @@ fn sent_datagrams(siege: &mut Siege, bytes: u64) -> Seen {
         let mut left = bytes as usize;
         while left > 0 {
             let now = left.min(1_000);
-            if connection.session(id).unwrap().send_datagram(&vec![1; now.saturating_sub(33)]).is_err() {
+            if connection.session(id).unwrap().send_datagram(&vec![1; now.saturating_sub(48)]).is_err() {
                 outcome = NoCredit;
             }
             left -= now;
+        }
+    });
+    outcome
+}
+
+fn queued_to_send(siege: &mut Siege, count: u64) -> Seen {
+    in_session(siege);
+    let mut outcome = Fine;
+    siege.server.act(|connection, id| {
+        for _ in 0..count {
+            if connection.session(id).unwrap().send_datagram(b"x").is_err() {
+                outcome = NoCredit;
+            }
         }
     });
     outcome
@@ -276,7 +340,14 @@ fn held() -> Vec<Limit> {
         Limit::new("held_streams", 3, |config| config.held_streams = 3, held_streams, rejected),
         Limit::new("held_datagrams", 3, |config| config.held_datagrams = 3, held_datagrams, Dropped),
         Limit::new("datagram_queue", 3, |config| config.datagram_queue = 3, queued_datagrams, Dropped),
-        Limit::new("datagram_queue_bytes", 3 * 132, |config| config.datagram_queue_bytes = 396, queued_bytes, Dropped),
+        Limit::new(
+            "connection_datagram_bytes",
+            3 * 148,
+            |config| config.connection_datagram_bytes = 444,
+            queued_bytes,
+            Dropped,
+        ),
+        Limit::new("datagram_queue_bytes", 3 * 148, |config| config.datagram_queue_bytes = 444, queued_bytes, Dropped),
     ]
 }
 
@@ -306,10 +377,10 @@ fn queued_datagrams(siege: &mut Siege, count: u64) -> Seen {
     received(siege, count)
 }
 
-/// Datagrams of 100 bytes, for each of which 132 count; one byte more is in the last of them.
+/// Datagrams of 100 bytes, for each of which 148 count; one byte more is in the last of them.
 fn queued_bytes(siege: &mut Siege, bytes: u64) -> Seen {
     let session = in_session(siege);
-    let (count, more) = (bytes / 132, bytes as usize % 132);
+    let (count, more) = (bytes / 148, bytes as usize % 148);
     for number in 0..count {
         let length = if number + 1 == count { 100 + more } else { 100 };
         siege.intruder.datagram(&wire::datagram(session, &vec![number as u8; length]));

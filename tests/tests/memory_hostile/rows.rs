@@ -20,6 +20,8 @@ pub(crate) struct Row {
 const EARLY: isize = 512 * 1024;
 /// With a session.
 const FULL: isize = 2 * 1024 * 1024;
+/// Every limit used up at the same time, which no single row does.
+const ALL: isize = 2_560 * 1024;
 /// Fragments: what the transport keeps beside the bytes that its windows count. quinn-proto 0.11.19 bounds the pieces of
 /// each stream, not those of a connection, so that this holds for forty streams and no more (see docs/limits.md).
 const FRAGMENTS: isize = 8 * 1024 * 1024;
@@ -55,6 +57,9 @@ pub(crate) fn rows() -> Vec<Row> {
             options: Options { stream_window: 0, ..Options::default() },
             ..row("a client without windows", FULL, accepting, writes_without_windows)
         },
+        row("16 sessions with requests of 14 KB", FULL, accepting, |siege| _ = many_sessions(siege, 14_000)),
+        row("16 sessions, datagrams in all, never read", FULL, accepting, datagrams_of_many),
+        row("16 sessions, everything at once", ALL, accepting, everything_at_once),
         row("bytes with gaps on 40 streams, in shared packets", FRAGMENTS, idle, |siege| gaps(siege, true)),
         row("bytes with gaps on 40 streams, a packet each", FRAGMENTS, idle, |siege| gaps(siege, false)),
     ]
@@ -268,6 +273,64 @@ fn writes_into_the_void(siege: &mut Siege<Live>) {
     siege.deaf = true;
     for _ in 0..20 {
         siege.server.act(write_on_many_streams);
+        siege.run_for(ROUND_TRIP);
+    }
+}
+
+/// As many sessions as there may be, under flow control, each with a request of this size.
+fn many_sessions(siege: &mut Siege<Live>, size: usize) -> Vec<u64> {
+    siege.send_settings(&[(0x33, 1), (0x2c7c_f000, 1), (0x2b61, 1 << 24), (0x2b64, 1_000), (0x2b65, 1_000)]);
+    let request = connect().with(":protocol", "webtransport-h3").and("x-large", vec![b'v'; size]).frame();
+    (0..16)
+        .map(|_| {
+            let session = siege.bidi(&request);
+            siege.run_for(ROUND_TRIP);
+            assert_eq!(siege.status(session), Some(200));
+            session
+        })
+        .collect()
+}
+
+fn fill_datagram_queues(siege: &mut Siege<Live>, sessions: &[u64]) {
+    for number in 0..300 {
+        for session in sessions {
+            siege.intruder.datagram(&wire::datagram(*session, &[4; 1_100]));
+        }
+        siege.flush();
+        if number % 10 == 0 {
+            siege.run_for(ROUND_TRIP);
+        }
+    }
+    siege.run_for(ROUND_TRIP);
+}
+
+fn datagrams_of_many(siege: &mut Siege<Live>) {
+    let sessions = many_sessions(siege, 10);
+    fill_datagram_queues(siege, &sessions);
+}
+
+/// Requests, unfinished requests, datagrams, bytes in all windows, and answers that nobody acknowledges.
+fn everything_at_once(siege: &mut Siege<Live>) {
+    let sessions = many_sessions(siege, 14_000);
+    fill_datagram_queues(siege, &sessions);
+    for _ in 0..8 {
+        siege.bidi(&wire::claim(wire::HEADERS, 16_000, &[0; 15_000]));
+    }
+    for number in 0..64 {
+        siege.intruder.datagram(&wire::datagram(800, &[9; 1_100]));
+        siege.uni(&[wire::uni_header(sessions[number % 16]), vec![1; 30_000]].concat());
+    }
+    siege.run_for(ROUND_TRIP * 20);
+    siege.deaf = true;
+    for _ in 0..20 {
+        siege.server.act(write_on_many_streams);
+        siege.server.act(|connection, id| {
+            for _ in 0..100 {
+                if let Some(mut session) = connection.session(id) {
+                    let _ = session.force_datagram(&[6; 1_000]);
+                }
+            }
+        });
         siege.run_for(ROUND_TRIP);
     }
 }
