@@ -21,7 +21,7 @@ impl Scene<'_> {
     /// The same, with other transport parameters.
     pub(super) fn silent_with(&self, options: &Options) -> Result<Attacker, Failure> {
         let mut options = Options { end: Some(self.end), ..options.clone() };
-        options.server_name = host(authority()).to_owned();
+        host(authority()).clone_into(&mut options.server_name);
         let mut peer = Peer::connect(self.target.address, &options)?;
         peer.patience = if self.slow { BEYOND_DEADLINES } else { self.target.patience };
         let patient = !self.expected.contains(&Reaction::GoesOn);

@@ -34,7 +34,9 @@ fn servers(page: &mut String, outcomes: &[Outcome]) {
 
 fn areas(page: &mut String, outcomes: &[Outcome]) {
     page.push_str("\n## By area\n\nPassed (exact or acceptable) of those that count.\n\n| area |");
-    outcomes.iter().for_each(|outcome| _ = write!(page, " {} |", outcome.title));
+    for outcome in outcomes {
+        let _ = write!(page, " {} |", outcome.title);
+    }
     let _ = writeln!(page, "\n|---|{}", "---|".repeat(outcomes.len()));
     let mut names: Vec<String> = Vec::new();
     for sum in outcomes.iter().flat_map(Outcome::sums) {

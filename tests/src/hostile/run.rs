@@ -149,7 +149,9 @@ impl Arena {
             lock(&done).push((index, result));
             pace.bar.inc(1);
         };
-        alone.into_iter().for_each(|(index, case)| attack(index, case));
+        for (index, case) in alone {
+            attack(index, case);
+        }
         thread::scope(|scope| {
             for (index, case) in slow {
                 scope.spawn(move || attack(index, case));
@@ -184,7 +186,7 @@ impl Arena {
             let suffered = control.finish().err();
             if again.suspect || suffered.is_some() {
                 again.row.verdict = Verdict::Harmed;
-                let words = suffered.map_or_else(|| "the server panicked or ended".to_owned(), |words| words);
+                let words = suffered.unwrap_or_else(|| "the server panicked or ended".to_owned());
                 again.row.seen = format!("{}; {words}", again.row.seen);
             }
             *result = again;
@@ -194,7 +196,10 @@ impl Arena {
     fn attack(&self, case: &Case, suffering: impl Fn() -> usize) -> CaseResult {
         let target = self.target();
         if self.pace.at_a_time == 1 {
-            lock(&self.state).server.as_ref().and_then(Server::pid).map(Memory::reset_peak);
+            let pid = lock(&self.state).server.as_ref().and_then(Server::pid);
+            if let Some(pid) = pid {
+                Memory::reset_peak(pid);
+            }
         }
         let before = self.alarms() + suffering();
         let started = Instant::now();

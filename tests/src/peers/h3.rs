@@ -53,15 +53,15 @@ async fn connection(quic: quinn::Connection) -> Result<(), Ended> {
         .build(h3_quinn::Connection::new(quic.clone()))
         .await?;
     // A request that comes slowly or is wrong is no matter for the next one.
-    let (resolved, mut requests) = tokio::sync::mpsc::channel(16);
+    let (done, mut requests) = tokio::sync::mpsc::channel(16);
     loop {
         let (request, mut stream) = tokio::select! {
             accepted = connection.accept() => {
                 let Some(resolver) = accepted? else { return Ok(()) };
-                let resolved = resolved.clone();
+                let done = done.clone();
                 tokio::spawn(async move {
                     if let Ok(request) = resolver.resolve_request().await {
-                        let _ = resolved.send(request).await;
+                        let _ = done.send(request).await;
                     }
                 });
                 continue;

@@ -146,8 +146,7 @@ pub(crate) fn seen(siege: &mut Siege, stream: u64) -> Seen {
     }
     let noted = siege.intruder.seen().stream(stream);
     match (noted.reset.or(noted.stop), siege.status(stream)) {
-        (None, Some(status)) if status >= 400 => Seen::Reacts(Reaction::Answers(status)),
-        (Some(_), Some(status)) if status >= 400 => Seen::Reacts(Reaction::Answers(status)),
+        (_, Some(status)) if status >= 400 => Seen::Reacts(Reaction::Answers(status)),
         (Some(code), _) => Seen::Reacts(Reaction::Aborts(code)),
         (None, _) => Seen::Fine,
     }

@@ -60,8 +60,8 @@ pub(crate) fn rows() -> Vec<Row> {
         row("16 sessions with requests of 14 KB", FULL, accepting, |siege| _ = many_sessions(siege, 14_000)),
         row("16 sessions, datagrams in all, never read", FULL, accepting, datagrams_of_many),
         row("16 sessions, everything at once", ALL, accepting, everything_at_once),
-        row("bytes with gaps on 40 streams, in shared packets", FRAGMENTS, idle, |siege| gaps(siege, true)),
-        row("bytes with gaps on 40 streams, a packet each", FRAGMENTS, idle, |siege| gaps(siege, false)),
+        row("bytes with gaps on 40 streams, in shared packets", FRAGMENTS, idle, |siege| gaps(siege, 40, true)),
+        row("bytes with gaps on 20 streams, a packet each", FRAGMENTS / 2, idle, |siege| gaps(siege, 20, false)),
     ]
 }
 
@@ -362,9 +362,9 @@ fn datagrams_into_the_void(siege: &mut Siege<Live>) {
 
 /// Every other byte is lost, the first one too, and the client never learns it. `shared`: bytes of many streams in one
 /// packet.
-fn gaps(siege: &mut Siege<Live>, shared: bool) {
+fn gaps(siege: &mut Siege<Live>, streams: usize, shared: bool) {
     siege.send_settings(DRAFT_02);
-    let streams: Vec<u64> = (0..40).map(|_| siege.intruder.open_bidi().expect("credit")).collect();
+    let streams: Vec<u64> = (0..streams).map(|_| siege.intruder.open_bidi().expect("credit")).collect();
     siege.deaf = true;
     for round in 0..2_200 {
         siege.lossy = round % 2 == 0;
