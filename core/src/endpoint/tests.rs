@@ -91,9 +91,9 @@ fn many_handshakes_make_new_clients_prove_their_address() {
 #[test]
 fn answers_without_a_connection_are_few() {
     let mut server = server(Config { retry_above: 0, ..Config::default() });
-    let mut client = client(MAX_ANSWERS + 10);
+    let mut client = client(STATELESS_ANSWERS + 10);
     send(&mut client, &mut server, CLIENT);
-    assert_eq!(server.answers.len(), MAX_ANSWERS);
+    assert_eq!(server.answers.len(), STATELESS_ANSWERS);
 }
 
 #[test]
