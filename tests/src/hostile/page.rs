@@ -126,7 +126,7 @@ The table of bad inputs (`tests/src/hostile`) against Transom and against echo s
 (`tests/src/peers`), each over real UDP beside four well-behaved sessions on other connections. Made by
 
     cargo build --release -p transom --features cli && cargo build --release -p transom-tests --bins
-    target/release/hostile transom wtransport web-transport-quinn h3 --patience 5 --markdown docs/conformance.md
+    target/release/hostile transom wtransport web-transport-quinn h3 --patience 4 --markdown docs/conformance.md
 
 An address instead of a name attacks a server that runs already (`--pid` adds its memory, `--authority`, `--path` and
 `--origin` make the requests fit). `--list` shows all cases, `--only` runs some, `--serial` runs one at a time.
@@ -140,7 +140,9 @@ An address instead of a name attacks a server that runs already (`--pid` adds it
 - Transom itself is held to *exact*. For the others cases do not count that are about Transom's own limits, deadlines,
   policies (origins, a budget of oddities) and routes, or about drafts that they do not speak.
 
-What the others do not pass can be due to the small program around the library, too.
+What the others do not pass can be due to the small program around the library, too. From h3-webtransport no datagram comes
+back of a session that is not on the first stream of its connection; since every case asks for one afterwards, this alone
+costs it the rows whose reaction is right \"but then: waited in vain for a datagram to come back\".
 ";
 
 #[cfg(test)]
