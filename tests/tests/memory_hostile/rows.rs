@@ -32,7 +32,7 @@ pub(crate) fn rows() -> Vec<Row> {
         row("a connection that says nothing", EARLY, idle as App, |_| {}),
         row("100 requests whose 15 KB of HEADERS stay unfinished", EARLY, idle, half_requests),
         row("100 CONNECTs of 15 KB before SETTINGS", EARLY, idle, |siege| {
-            early_requests(siege, &[("x-large", 14_000)])
+            early_requests(siege, &[("x-large", 14_000)]);
         }),
         row("100 CONNECTs of 110 fields before SETTINGS", EARLY, idle, |siege| early_requests(siege, &[("x", 1); 110])),
         row("streams of all kinds that stop inside their headers", EARLY, idle, stalled_streams),
@@ -211,7 +211,7 @@ fn datagrams(siege: &mut Siege<Live>, length: usize) {
 
 fn capsules(siege: &mut Siege<Live>) {
     let session = in_session(siege);
-    siege.write(session, &wire::data(&wire::claim(0x17, 100_000, &[0; 100_000])));
+    siege.write(session, &wire::data(&wire::claim(0x17, 100_000, &vec![0; 100_000])));
     for _ in 0..200 {
         siege.write(session, &wire::data(&wire::frame(wire::CAPSULE_DRAIN, b"")));
         siege.run_for(ROUND_TRIP);
