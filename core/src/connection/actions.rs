@@ -15,11 +15,7 @@ use crate::{Direction, ErrorCode, Event, Request, Response, SessionId, StreamId}
 impl Connection {
     /// Carries out everything HTTP/3 has ordered.
     pub(super) fn act(&mut self) {
-        while let Some(action) = self.h3.poll_action() {
-            if self.error.is_none() {
-                self.action(action);
-            }
-        }
+        self.carry_out();
         let glitches = self.h3.take_glitches();
         if glitches > 0 {
             self.glitch(glitches);
@@ -27,6 +23,15 @@ impl Connection {
         // An answered request is read out whatever led to the answer: QUIC may have nothing more to report of it.
         while let Some(stream) = self.to_read.pop() {
             self.read_http(stream);
+        }
+    }
+
+    /// The same, without reading on.
+    pub(super) fn carry_out(&mut self) {
+        while let Some(action) = self.h3.poll_action() {
+            if self.error.is_none() {
+                self.action(action);
+            }
         }
     }
 

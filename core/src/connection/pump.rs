@@ -42,7 +42,7 @@ impl Connection {
             QuicEvent::Readable(stream) => self.stream_readable(stream),
             QuicEvent::Writable(stream) => self.stream_writable(stream),
             QuicEvent::Finished(stream) => self.stream_acknowledged(stream),
-            QuicEvent::Stopped(stream) => self.stream_stopped(stream),
+            QuicEvent::Stopped(stream, code) => self.stream_stopped(stream, code),
             QuicEvent::Available(direction) => {
                 self.open_control();
                 self.hints.push(Event::StreamsAvailable { direction });
@@ -181,7 +181,7 @@ impl Connection {
 
     fn stream_writable(&mut self, stream: StreamId) {
         let Some(entry) = self.streams.webtransport(stream) else { return self.flush(stream) };
-        let tell = std::mem::take(&mut entry.write_blocked);
+        let tell = std::mem::take(&mut entry.write_blocked) && entry.send == SendHalf::Open;
         self.room_for(stream);
         self.flush_preamble(stream);
         if tell {
@@ -198,12 +198,11 @@ impl Connection {
         }
     }
 
-    fn stream_stopped(&mut self, stream: StreamId) {
+    fn stream_stopped(&mut self, stream: StreamId, code: ErrorCode) {
         if self.control == Some(stream) {
             self.control_stopped = true;
             return;
         }
-        let code = self.quic.stopped(stream).unwrap_or(ErrorCode::H3_NO_ERROR);
         if self.streams.webtransport(stream).is_some() {
             return self.webtransport_stopped(stream, code);
         }

@@ -32,7 +32,7 @@ pub(crate) enum QuicEvent {
     Readable(StreamId),
     Writable(StreamId),
     Finished(StreamId),
-    Stopped(StreamId),
+    Stopped(StreamId, ErrorCode),
     Available(Direction),
     DatagramReceived,
 }
@@ -232,14 +232,6 @@ impl Quic {
         self.sends(stream) && self.inner.send_stream(quinn_id(stream)).reset(varint(code.0)).is_ok()
     }
 
-    pub(crate) fn stopped(&mut self, stream: StreamId) -> Option<ErrorCode> {
-        if !self.sends(stream) {
-            return None;
-        }
-        let code = self.inner.send_stream(quinn_id(stream)).stopped().ok()??;
-        Some(ErrorCode(code.into_inner()))
-    }
-
     pub(crate) fn set_priority(&mut self, stream: StreamId, priority: i32) -> bool {
         self.sends(stream) && self.inner.send_stream(quinn_id(stream)).set_priority(priority).is_ok()
     }
@@ -344,7 +336,9 @@ fn stream_event(event: quinn::StreamEvent) -> QuicEvent {
         quinn::StreamEvent::Readable { id } => QuicEvent::Readable(stream_id(id)),
         quinn::StreamEvent::Writable { id } => QuicEvent::Writable(stream_id(id)),
         quinn::StreamEvent::Finished { id } => QuicEvent::Finished(stream_id(id)),
-        quinn::StreamEvent::Stopped { id, .. } => QuicEvent::Stopped(stream_id(id)),
+        quinn::StreamEvent::Stopped { id, error_code } => {
+            QuicEvent::Stopped(stream_id(id), ErrorCode(error_code.into_inner()))
+        }
         quinn::StreamEvent::Available { dir } => QuicEvent::Available(direction(dir)),
     }
 }

@@ -39,7 +39,8 @@ impl Connection {
         }
         self.counters.sessions_refused += 1;
         self.h3.refuse(id, &response);
-        self.act();
+        // What follows the request may end the connection; by then the session must be over.
+        self.carry_out();
         self.apply(id, Input::Refuse);
         self.act();
     }

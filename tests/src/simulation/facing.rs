@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use transom_core::{Config, ConnectionError, Endpoint, ErrorCode, Event, Request, Response, SessionId};
 
-use super::link::{Link, LinkConfig};
+use super::link::{Link, LinkConfig, Parcel};
 use super::pair::Side;
 use super::tls;
 use crate::raw::{self, Memory, Options, Seen};
@@ -149,10 +149,10 @@ impl Facing {
             };
             self.now = self.now.max(next);
             while let Some(datagram) = self.to_raw.receive(self.now) {
-                self.raw.receive(self.now, CORE, &datagram);
+                self.raw.receive(self.now, CORE, &datagram.bytes);
             }
             while let Some(datagram) = self.to_core.receive(self.now) {
-                self.core.receive(self.now, self.raw_address, &datagram);
+                self.core.receive(self.now, self.raw_address, &datagram.bytes);
             }
             self.core.endpoint.handle_timeout(self.now);
             self.raw.handle_timeout(self.now);
@@ -180,7 +180,8 @@ impl Facing {
         while let Some(datagram) = self.raw.transmit(self.now) {
             if self.raw_may_send > 0 {
                 self.raw_may_send -= 1;
-                self.to_core.send(self.now, datagram);
+                let parcel = Parcel { source: self.raw_address, destination: CORE, ecn: None, bytes: datagram };
+                self.to_core.send(self.now, parcel);
             }
         }
     }

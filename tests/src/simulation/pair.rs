@@ -10,7 +10,7 @@ use transom_core::{
     StreamId, WriteError,
 };
 
-use super::link::{Link, LinkConfig};
+use super::link::{Link, LinkConfig, Parcel};
 use super::tls;
 
 /// One end of a [`Pair`].
@@ -136,11 +136,11 @@ impl Pair {
         ];
         let Some(next) = candidates.into_iter().flatten().min().filter(|next| *next <= end) else { return false };
         self.now = self.now.max(next);
-        while let Some(datagram) = self.up.receive(self.now) {
-            self.server.receive(self.now, self.client.address, &datagram);
+        while let Some(parcel) = self.up.receive(self.now) {
+            self.server.receive(self.now, parcel.source, &parcel.bytes);
         }
-        while let Some(datagram) = self.down.receive(self.now) {
-            self.client.receive(self.now, self.server.address, &datagram);
+        while let Some(parcel) = self.down.receive(self.now) {
+            self.client.receive(self.now, parcel.source, &parcel.bytes);
         }
         self.client.endpoint.handle_timeout(self.now);
         self.server.endpoint.handle_timeout(self.now);
@@ -260,7 +260,8 @@ impl Side {
             *self.sent_to.entry(transmit.destination).or_default() += transmit.size;
             let segment = transmit.segment_size.unwrap_or(transmit.size).max(1);
             for datagram in self.buffer[..transmit.size].chunks(segment) {
-                link.send(now, datagram.to_vec());
+                let (source, destination) = (self.address, transmit.destination);
+                link.send(now, Parcel { source, destination, ecn: transmit.ecn, bytes: datagram.to_vec() });
             }
         }
         while let Some((_, event)) = self.endpoint.poll_event() {
