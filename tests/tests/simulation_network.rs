@@ -138,3 +138,14 @@ fn an_address_that_only_claims_to_be_the_client_gets_three_times_its_bytes_and_o
         assert!(sent > 0 && sent <= 3 * received + 1_452, "{sent} bytes for {received}");
     }
 }
+
+#[test]
+fn a_client_that_was_sent_a_retry_connects_although_the_certificate_was_renewed() {
+    let mut server = Config::default();
+    server.retry_above = 0;
+    let mut pair = Pair::with(Config::default(), server, LinkConfig::good(), 1);
+    // One way takes 5 ms: the Retry has left, its token has not come back.
+    pair.run_for(Duration::from_millis(7));
+    pair.reload_server();
+    pair.connect();
+}

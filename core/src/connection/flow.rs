@@ -3,6 +3,7 @@
 use bytes::BytesMut;
 
 use super::Connection;
+use super::streams::{SendHalf, WebTransportStream};
 use crate::session::flow::{Flow, Released};
 use crate::session::transition::Input;
 use crate::wire::capsule::Capsule;
@@ -144,6 +145,11 @@ impl Connection {
             Released::Opening(direction) => self.hints.push(Event::StreamsAvailable { direction }),
             Released::Streams(streams) => {
                 for stream in streams {
+                    // It may have been reset or stopped while it waited.
+                    let writes = |entry: &mut WebTransportStream| entry.send == SendHalf::Open;
+                    if !self.streams.webtransport(stream).is_some_and(writes) {
+                        continue;
+                    }
                     self.hints.push(Event::StreamWritable { stream });
                 }
             }

@@ -30,7 +30,7 @@ pub struct Endpoint {
     answers: std::collections::VecDeque<(Transmit, Vec<u8>)>,
     scratch: Vec<u8>,
     now: Option<Instant>,
-    is_server: bool,
+    server: Option<Arc<quinn::ServerConfig>>,
     closing: bool,
     stats: EndpointStats,
 }
@@ -101,15 +101,14 @@ impl Endpoint {
         // Checked once here, so that making a connection cannot fail for it later.
         settings::transport(&config)?;
         let allow_discovery = config.max_mtu > 0;
-        let is_server = server.is_some();
         Ok(Self {
-            quic: quinn::Endpoint::new(settings::endpoint(&config), server, allow_discovery, None),
+            quic: quinn::Endpoint::new(settings::endpoint(&config), server.clone(), allow_discovery, None),
             config: Arc::new(config),
             table: Table::default(),
             answers: std::collections::VecDeque::new(),
             scratch: Vec::new(),
             now: None,
-            is_server,
+            server,
             closing: false,
             stats: EndpointStats::default(),
         })
@@ -121,9 +120,12 @@ impl Endpoint {
     ///
     /// When `tls` cannot be used for QUIC; the old configuration stays.
     pub fn set_server_tls(&mut self, tls: rustls::ServerConfig) -> Result<(), ConfigError> {
-        let server = settings::server(&self.config, tls)?;
-        if self.is_server {
-            self.quic.set_server_config(Some(server));
+        let crypto = settings::crypto(tls)?;
+        if let Some(server) = &mut self.server {
+            // Everything else stays, the key of address tokens above all: a client that was just sent a Retry comes back
+            // with one, and takes no second Retry.
+            Arc::make_mut(server).crypto = crypto;
+            self.quic.set_server_config(Some(Arc::clone(server)));
         }
         Ok(())
     }

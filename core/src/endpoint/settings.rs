@@ -20,7 +20,8 @@ pub(super) fn endpoint(config: &Config) -> Arc<quinn::EndpointConfig> {
     Arc::new(endpoint)
 }
 
-pub(super) fn server(config: &Config, mut tls: rustls::ServerConfig) -> Result<Arc<quinn::ServerConfig>, ConfigError> {
+/// TLS as QUIC uses it.
+pub(super) fn crypto(mut tls: rustls::ServerConfig) -> Result<Arc<QuicServerConfig>, ConfigError> {
     tls.alpn_protocols = vec![ALPN.to_vec()];
     tls.max_early_data_size = 0;
     let tls = Arc::new(tls);
@@ -29,8 +30,11 @@ pub(super) fn server(config: &Config, mut tls: rustls::ServerConfig) -> Result<A
     rustls::quic::ServerConnection::new(Arc::clone(&tls), rustls::quic::Version::V1, Vec::new())
         .map_err(|error| unusable(error.to_string()))?;
     let crypto = QuicServerConfig::try_from(tls).map_err(|error| unusable(error.to_string()))?;
-    let server = quinn::ServerConfig::with_crypto(Arc::new(crypto));
-    server_limits(config, server)
+    Ok(Arc::new(crypto))
+}
+
+pub(super) fn server(config: &Config, tls: rustls::ServerConfig) -> Result<Arc<quinn::ServerConfig>, ConfigError> {
+    server_limits(config, quinn::ServerConfig::with_crypto(crypto(tls)?))
 }
 
 /// The rest of a server's configuration, whatever its cryptography.

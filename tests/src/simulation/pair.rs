@@ -84,6 +84,12 @@ impl Pair {
         pair
     }
 
+    /// Gives the server a new TLS configuration, as when a certificate is renewed.
+    pub fn reload_server(&mut self) {
+        let (server, _) = tls::configs();
+        self.server.endpoint.set_server_tls(server).expect("a configuration like the first");
+    }
+
     /// Runs until both sides know each other's SETTINGS.
     pub fn connect(&mut self) {
         self.run_until(|pair| pair.client.saw(&Event::Connected) && pair.server.saw(&Event::Connected));

@@ -8,7 +8,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 /// signatures have one length.
 static IDENTITY: LazyLock<(CertificateDer<'static>, Vec<u8>)> = LazyLock::new(|| {
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key");
-    let parameters = rcgen::CertificateParams::new(["localhost".to_owned()]).expect("a name");
+    let mut parameters = rcgen::CertificateParams::new(["localhost".to_owned()]).expect("a name");
+    parameters.serial_number = Some(1.into());
     let certificate = parameters.self_signed(&key).expect("a certificate");
     (certificate.der().clone(), key.serialize_der())
 });

@@ -83,7 +83,7 @@ pub(super) fn config(random: &mut Random, client: bool) -> Config {
     config.connection_window = 1 << (14 + random.below(8));
     config.connection_window_before_session = 16 * 1024;
     config.send_window = 1 << (12 + random.below(8));
-    config.max_bidi_streams = 20 + random.below(60) as u32;
+    config.max_bidi_streams = 30 + random.below(60) as u32;
     config.max_uni_streams = 8 + random.below(60) as u32;
     config.max_sessions = 1 + random.below(16) as usize;
     config.session_window = 1 << (10 + random.below(8));

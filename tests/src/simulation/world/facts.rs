@@ -48,7 +48,7 @@ fn session_end(shared: &mut Shared, number: usize, down: bool, id: SessionId, en
             require(facts.closed[other] == said, format_args!("the peer said {:?}", facts.closed[other]))?;
         }
         SessionEnd::ClosedLocally { code, reason } => facts.closed[usize::from(down)] = Some((*code, reason.clone())),
-        SessionEnd::Aborted { code } => {
+        SessionEnd::Aborted { .. } => {
             // A request whose headers came too late.
             let late = silent && !facts.accepted;
             require(facts.over[other] || late, "the peer did not abort")?;

@@ -109,7 +109,6 @@ impl World {
             self.shared.now = end;
             return Ok(false);
         };
-        self.shared.counts.steps += 1;
         self.shared.now = self.shared.now.max(next);
         let now = self.shared.now;
         self.deliver(now)?;

@@ -60,7 +60,14 @@ pub(super) struct Stream {
 
 impl Model {
     pub(super) fn new(role: Role) -> Self {
-        Self { role, connected: false, lost: false, going_away: false, sessions: BTreeMap::new(), streams: BTreeMap::new() }
+        Self {
+            role,
+            connected: false,
+            lost: false,
+            going_away: false,
+            sessions: BTreeMap::new(),
+            streams: BTreeMap::new(),
+        }
     }
 
     /// Sessions in a phase, in order.

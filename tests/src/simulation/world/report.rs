@@ -45,8 +45,6 @@ pub struct Counts {
     pub path_changes: u64,
     /// Connections that ended because nothing was heard or agreed in time.
     pub silent: u64,
-    /// Steps of the loop that moves time.
-    pub steps: u64,
 }
 
 impl AddAssign for Counts {
@@ -66,7 +64,6 @@ impl AddAssign for Counts {
         self.holes += other.holes;
         self.path_changes += other.path_changes;
         self.silent += other.silent;
-        self.steps += other.steps;
     }
 }
 

@@ -82,6 +82,7 @@ impl World {
 
     /// The server changes its certificate for those who come later.
     fn reload(&mut self) -> Verdict {
+        self.shared.note(&"reload");
         let (server, _) = tls::configs();
         self.server.endpoint.set_server_tls(server).map_err(|error| error.to_string())
     }
