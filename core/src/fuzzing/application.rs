@@ -1,7 +1,9 @@
 //! What an application may do with a session or a stream, chosen by an input.
 
+use std::time::Duration;
+
 use super::input::Input;
-use crate::{Connection, Direction, ReadError, Session, StreamId, WriteError};
+use crate::{Connection, DatagramPriority, Direction, ReadError, Session, StreamId, WriteError};
 
 /// Does something with a session; returns the stream that it opened or accepted.
 pub(super) fn session(mut session: Session<'_>, choice: usize, input: &mut Input<'_>) -> Option<StreamId> {
@@ -28,9 +30,25 @@ pub(super) fn session(mut session: Session<'_>, choice: usize, input: &mut Input
             let max = session.max_datagram_size();
             assert!(session.send_datagram(&vec![0; max + 1]).is_err());
         }
+        12 => {
+            let priority = [DatagramPriority::Low, DatagramPriority::Normal, DatagramPriority::High];
+            let priority = priority[usize::from(input.byte()) % 3];
+            _ = session.send_datagram_with_priority(input.short(), priority);
+            _ = session.force_datagram_with_priority(input.short(), priority);
+        }
+        13 => {
+            let mut options = session.datagram_options();
+            let age = Duration::from_millis(u64::from(input.byte()) * 4);
+            options.outgoing_max_age = Some(age).filter(|age| !age.is_zero());
+            options.incoming_max_age = options.outgoing_max_age;
+            options.outgoing_high_water_mark = usize::from(input.byte());
+            options.incoming_high_water_mark = usize::from(input.byte());
+            session.set_datagram_options(options);
+        }
+        14 => assert!(session.export_keying_material(b"label", b"", &mut [0; 16]).is_err(), "there is no TLS here"),
         _ => {
             assert!(session.request().is_some());
-            _ = (session.response().is_some(), session.unacknowledged_streams());
+            _ = (session.response().is_some(), session.unacknowledged_streams(), session.stats());
         }
     }
     None
@@ -77,6 +95,8 @@ pub(super) fn stream(connection: &mut Connection, id: StreamId, choice: usize, i
         10 => {
             let mut stream = connection.send_stream(id);
             assert!(!(stream.is_open() && (stream.is_done() || stream.stopped().is_some())));
+            _ = stream.stats();
+            _ = (connection.recv_stream(id).stats(), connection.stats());
         }
         _ => while connection.recv_stream(id).read(usize::MAX).is_ok_and(|bytes| bytes.is_some()) {},
     }

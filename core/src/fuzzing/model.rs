@@ -1,8 +1,8 @@
 //! What events an application may see, in which order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Event, Role, SessionId};
+use crate::{Event, Role, SessionId, StreamId};
 
 /// How far a session is for the application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,11 +20,13 @@ pub(super) struct Model {
     pub(super) max_sessions: usize,
     pub(super) connected: bool,
     pub(super) lost: bool,
+    /// Streams of plain requests.
+    requests: BTreeSet<StreamId>,
 }
 
 impl Model {
     pub(super) fn new(role: Role, max_sessions: usize) -> Self {
-        Self { role, sessions: BTreeMap::new(), max_sessions, connected: false, lost: false }
+        Self { role, sessions: BTreeMap::new(), max_sessions, connected: false, lost: false, requests: BTreeSet::new() }
     }
 
     /// The session that an input means, and how far it is.
@@ -40,6 +42,9 @@ impl Model {
             Event::SessionRequested { session } => {
                 assert_eq!(self.role, Role::Server);
                 self.asked(*session);
+            }
+            Event::HttpRequest { stream } => {
+                assert!(self.role == Role::Server && self.requests.insert(*stream), "{stream} asks twice");
             }
             Event::SessionEstablished { session } => self.changes(*session, &[Known::Requested], Known::Open),
             Event::SessionRefused { session, .. } => self.changes(*session, &[Known::Requested], Known::Over),

@@ -56,6 +56,7 @@ fn config(choice: u8) -> Config {
         max_field_section_size: 512,
         max_fields: 12,
         max_settings_size: 64,
+        http_requests: usize::from(choice >> 5 & 3),
         glitch_burst: if choice & 4 == 0 { 1_000 } else { 20 },
         max_mtu: 0,
         random_seed: Some([2; 32]),
@@ -120,6 +121,13 @@ impl World {
                     connection.close(ErrorCode(input.number() & 0xffff), "closed");
                 }
             }
+            6 => self.respond(input),
+            7 => {
+                if let Some(connection) = self.connection.and_then(|id| self.server.connection(id)) {
+                    connection.drain();
+                    _ = connection.is_going_away();
+                }
+            }
             _ => self.client.open(Dir::Bi, &script::bytes(2 + (index as u8 & 1), input)),
         }
     }
@@ -138,6 +146,17 @@ impl World {
             // What waited behind the request may have ended an accepted one already.
             assert!(accepts || connection.session(id).is_none());
         }
+    }
+
+    /// The application answers a plain request, or what is none.
+    fn respond(&mut self, input: &mut Input<'_>) {
+        let Some(connection) = self.connection.and_then(|id| self.server.connection(id)) else { return };
+        let stream = StreamId(u64::from(input.byte() & 15) * 4);
+        let waiting = connection.http_request(stream).is_some();
+        let body = vec![b'x'; usize::from(input.byte()) * 32];
+        let result = connection.respond(stream, Response::new(StatusCode::OK), body.into());
+        assert_eq!(result.is_ok(), waiting);
+        assert!(connection.http_request(stream).is_none(), "answered once");
     }
 
     fn use_session(&mut self, index: usize, input: &mut Input<'_>) {

@@ -129,6 +129,8 @@ mod tests {
         assert_eq!(early.deadline(), Some(at(5)), "what was turned away has no deadline");
         early.forget(StreamId(2));
         assert!(early.hold_stream(ONE, at(1), StreamId(18)), "one that ended makes room");
+        assert_eq!(early.take(ONE).0, [StreamId(10), StreamId(18)]);
+        assert_eq!(early.take(TWO).0, [StreamId(6), StreamId(14)]);
         assert!(!Early::new(0, 0).hold_stream(ONE, at(1), StreamId(2)));
     }
 
