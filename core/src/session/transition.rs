@@ -294,6 +294,24 @@ mod tests {
     }
 
     #[test]
+    fn a_closing_session_is_over_when_the_peer_ends_and_aborts_when_it_misbehaves() {
+        let code = ErrorCode::H3_REQUEST_CANCELLED;
+        for by in [Closer::Us, Closer::Peer] {
+            let lost = Input::ConnectionLost { error: ConnectionError::TimedOut };
+            for end in [Input::PeerFinish, Input::PeerReset { code }, lost] {
+                assert_eq!(step(State::Closing { by }, end), (State::Over, vec![]));
+            }
+            let (state, effects) = step(State::Closing { by }, Input::Malformed { code });
+            assert_eq!((state, effects.last()), (State::Over, Some(&Effect::Abort(code))));
+        }
+        // Bytes after the peer's own close are its fault; those under way when we closed are not.
+        let (state, effects) = step(State::Closing { by: Closer::Peer }, Input::Surplus);
+        assert_eq!((state, effects.last()), (State::Over, Some(&Effect::Abort(ErrorCode::H3_MESSAGE_ERROR))));
+        let us = State::Closing { by: Closer::Us };
+        assert_eq!(step(us.clone(), Input::Surplus), (us, vec![]));
+    }
+
+    #[test]
     fn our_close_sends_capsule_then_fin_and_neither_reset_nor_stop() {
         let (state, effects) = step(State::Open { stopped: None }, Input::Close { code: 1, reason: "r".into() });
         assert_eq!(state, State::Closing { by: Closer::Us });
