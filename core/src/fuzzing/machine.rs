@@ -48,7 +48,7 @@ pub fn chunking(data: &[u8]) {
 fn does(input: &mut Input<'_>, role: Role) -> (StreamId, Does) {
     let choice = input.byte();
     // The client's first streams of both kinds, then the server's.
-    let own = if role == Role::Server { 0 } else { 1 };
+    let own = u64::from(role == Role::Client);
     let stream = match choice & 7 {
         7 if role == Role::Client => StreamId(0),
         index @ 0..4 => StreamId(u64::from(index) * 4 + 2 + own),

@@ -84,7 +84,7 @@ impl Network {
     }
 
     /// An id that no connection has.
-    pub(super) fn foreign(&self) -> ConnectionId {
+    pub(super) fn foreign() -> ConnectionId {
         ConnectionId { index: 7, generation: u64::MAX }
     }
 
@@ -157,13 +157,11 @@ impl Network {
         for _ in 0..MAX_ROUNDS {
             self.exchange();
             let next = self.ends.iter_mut().filter_map(|end| end.endpoint.poll_timeout()).min();
-            match next.filter(|next| *next <= until) {
-                Some(next) => self.now = next,
-                None => {
-                    self.now = until;
-                    return self.exchange();
-                }
-            }
+            let Some(next) = next.filter(|next| *next <= until) else {
+                self.now = until;
+                return self.exchange();
+            };
+            self.now = next;
         }
         panic!("too many deadlines in {time:?}");
     }

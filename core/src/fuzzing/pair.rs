@@ -74,7 +74,7 @@ impl World {
                 }
             }
             3 => {
-                assert_eq!(self.network.ends[end].endpoint.connection(self.network.foreign()).map(|_| ()), None);
+                assert_eq!(self.network.ends[end].endpoint.connection(Network::foreign()).map(|_| ()), None);
             }
             _ => self.read_all(),
         }
@@ -214,12 +214,9 @@ impl World {
             let sessions: Vec<SessionId> = self.network.ends[end].model.sessions.keys().copied().collect();
             for session in sessions {
                 for direction in [Direction::Bidirectional, Direction::Unidirectional] {
-                    let Some(connection) = self.network.connection(end) else { continue };
-                    while let Some(stream) = connection.session(session).and_then(|mut s| s.accept(direction)) {
+                    while let Some(stream) = self.accept(end, session, direction) {
                         assert!(self.ledger.contains_key(&(1 - end, stream)), "{stream} was opened by nobody");
                         self.network.ends[end].streams.push(stream);
-                        let Some(_) = self.network.connection(end) else { break };
-                        return self.read_all();
                     }
                 }
             }
@@ -227,6 +224,10 @@ impl World {
                 while self.read_stream(end, stream, 4_096) {}
             }
         }
+    }
+
+    fn accept(&mut self, end: usize, session: SessionId, direction: Direction) -> Option<StreamId> {
+        self.network.connection(end)?.session(session)?.accept(direction)
     }
 
     /// The network is good again: what was finished arrives, as long as its session lives.

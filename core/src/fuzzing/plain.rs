@@ -38,7 +38,7 @@ enum Step {
 }
 
 impl PlainSession {
-    fn new(side: Side, parameters: &TransportParameters) -> Box<dyn Session> {
+    fn begin(side: Side, parameters: &TransportParameters) -> Box<dyn Session> {
         let mut body = Vec::new();
         parameters.write(&mut body);
         let mut message = (body.len() as u16).to_be_bytes().to_vec();
@@ -163,7 +163,7 @@ impl ClientConfig for Plain {
         _: &str,
         parameters: &TransportParameters,
     ) -> Result<Box<dyn Session>, ConnectError> {
-        Ok(PlainSession::new(Side::Client, parameters))
+        Ok(PlainSession::begin(Side::Client, parameters))
     }
 }
 
@@ -177,7 +177,7 @@ impl ServerConfig for Plain {
     }
 
     fn start_session(self: Arc<Self>, _: u32, parameters: &TransportParameters) -> Box<dyn Session> {
-        PlainSession::new(Side::Server, parameters)
+        PlainSession::begin(Side::Server, parameters)
     }
 }
 
