@@ -239,7 +239,7 @@ fn without_timers(pair: &mut Pair, now: Instant) {
             remote: ([10, 0, 0, 2], 4433).into(),
             local_ip: None,
             ecn: None,
-            data: BytesMut::from(datagram.as_slice()),
+            data: BytesMut::from(datagram.bytes.as_slice()),
         };
         pair.client.endpoint.handle_receive(now, receive);
     }
