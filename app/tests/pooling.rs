@@ -14,6 +14,7 @@ use transom::{ClientBuilder, ClientError, Config, ServerApp, Session, SessionEnd
 fn many() -> Config {
     let mut config = Config::default();
     config.max_sessions = 64;
+    config.connect_burst = 64;
     config.max_bidi_streams = 256;
     config.max_uni_streams = 256;
     config

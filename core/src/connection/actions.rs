@@ -127,6 +127,10 @@ impl Connection {
             for open in self.sessions.ids() {
                 self.read_http(open.stream());
             }
+            // And so may something that ends the connection.
+            if self.error.is_some() {
+                return;
+            }
         }
         if !self.connects.spend(self.now, 1) || self.sessions.live() >= allowed {
             return self.surplus(id);

@@ -76,6 +76,8 @@ fn connection_end(shared: &mut Shared, number: usize, down: bool, connected: boo
     let unknown = excused && !ends.connected[other];
     let allowed = unknown
         || match error {
+            // A server that winds down also closes connections of which it has not heard much yet.
+            ConnectionError::ClosedLocally { code, .. } if down && refusing && *code == ErrorCode::H3_NO_ERROR => true,
             ConnectionError::ClosedLocally { .. } => ends.closed[usize::from(down)].is_some(),
             ConnectionError::ClosedByPeer { code, .. } => ends.closed[other] == Some(*code),
             // 0xc: an application's close during the handshake (RFC 9000, section 20.1).
@@ -88,6 +90,7 @@ fn connection_end(shared: &mut Shared, number: usize, down: bool, connected: boo
     let words = format!("not excused, known is {ends:?}");
     match error {
         ConnectionError::PeerMisbehaved { code, .. } => ends.closed[usize::from(down)] = Some(*code),
+        ConnectionError::ClosedLocally { code, .. } => _ = ends.closed[usize::from(down)].get_or_insert(*code),
         // What a server or client says when the handshake takes too long.
         ConnectionError::TimedOut => _ = ends.closed[usize::from(down)].get_or_insert(ErrorCode::H3_NO_ERROR),
         _ => {}
