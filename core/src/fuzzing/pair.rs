@@ -37,6 +37,8 @@ struct Half {
     finished: bool,
     /// Reset, stopped, or closed with its session: what arrives is a beginning of what was written.
     given_up: bool,
+    /// Opened before the peer knew of its session: it may have been held, and been one too many.
+    early: bool,
     read: u64,
     ended: bool,
 }
@@ -118,8 +120,9 @@ impl World {
 
     fn opened(&mut self, end: usize, session: SessionId, stream: StreamId) {
         let both = stream.direction() == Direction::Bidirectional;
+        let early = self.network.ends[1 - end].model.sessions.get(&session) != Some(&Known::Open);
         for sender in [end, 1 - end].into_iter().take(1 + usize::from(both)) {
-            let half = Half { session, written: 0, finished: false, given_up: false, read: 0, ended: false };
+            let half = Half { session, written: 0, finished: false, given_up: false, early, read: 0, ended: false };
             assert!(self.ledger.insert((sender, stream), half).is_none(), "{stream} opened twice");
         }
     }
@@ -140,7 +143,10 @@ impl World {
                 assert!(!half.finished && taken <= length);
                 half.written += taken as u64;
             }
-            Err(WriteError::Stopped(_)) => assert!(half.given_up, "{stream} was stopped by nobody"),
+            Err(WriteError::Stopped(code)) => {
+                let rejected = half.early && code.is_none();
+                assert!(half.given_up || rejected, "{stream} was stopped by nobody");
+            }
             Err(_) => {}
         }
     }
@@ -196,10 +202,11 @@ impl World {
                 half.ended = true;
                 false
             }
-            Err(ReadError::Reset(_)) => {
+            Err(ReadError::Reset(code)) => {
                 let session = half.session;
+                let rejected = half.early && code.is_none();
                 let over = |end: usize| self.network.ends[end].model.sessions.get(&session) == Some(&Known::Over);
-                let expected = half.given_up || ours_given_up || over(CLIENT_END) || over(SERVER_END);
+                let expected = half.given_up || ours_given_up || rejected || over(CLIENT_END) || over(SERVER_END);
                 assert!(expected, "{stream} was reset by nobody");
                 half.given_up = true;
                 false
@@ -249,7 +256,8 @@ impl World {
             let open = |end: usize| self.network.ends[end].model.sessions.get(session) == Some(&Known::Open);
             open(CLIENT_END) && open(SERVER_END)
         };
-        let missing = |half: &Half| half.finished && !half.given_up && !half.ended && lives(&half.session);
+        let missing =
+            |half: &Half| half.finished && !half.given_up && !half.early && !half.ended && lives(&half.session);
         self.ledger.iter().find(|(_, half)| missing(half)).map(|((end, stream), half)| (*end, *stream, half))
     }
 }
