@@ -253,6 +253,16 @@ mod tests {
     }
 
     #[test]
+    fn only_those_without_credit_wait_for_it() {
+        let mut flow = flow();
+        assert_eq!(flow.allowance(StreamId(0), 20), 10);
+        flow.sent(10);
+        assert_eq!(flow.allowance(StreamId(8), 1), 0);
+        let waiting = BTreeSet::from([StreamId(8)]);
+        assert_eq!(flow.receive_capsule(&Capsule::MaxData(11)), Ok(Released::Streams(waiting)));
+    }
+
+    #[test]
     fn a_limit_that_does_not_grow_or_is_too_large_ends_the_session() {
         for capsule in [
             Capsule::MaxData(10),

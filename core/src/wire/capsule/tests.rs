@@ -55,6 +55,26 @@ fn capsules() -> impl Strategy<Value = Vec<Capsule>> {
 }
 
 #[test]
+fn flow_control_is_six_capsules() {
+    let of_flow_control = [
+        Capsule::MaxData(1),
+        Capsule::MaxStreamsBidi(1),
+        Capsule::MaxStreamsUni(1),
+        Capsule::DataBlocked(1),
+        Capsule::StreamsBlockedBidi(1),
+        Capsule::StreamsBlockedUni(1),
+    ];
+    assert!(of_flow_control.iter().all(Capsule::is_flow_control));
+    let others = [
+        Capsule::CloseSession { code: 0, reason: String::new() },
+        Capsule::DrainSession,
+        Capsule::Prohibited { kind: kind::MAX_STREAM_DATA },
+        Capsule::Skipped { kind: kind::DATAGRAM, length: 0 },
+    ];
+    assert!(!others.iter().any(Capsule::is_flow_control));
+}
+
+#[test]
 fn close_reasons_at_the_limit() {
     for length in [0, 1, 1023, 1024] {
         let reason = "r".repeat(length);
