@@ -332,6 +332,28 @@ mod tests {
     }
 
     #[test]
+    fn the_peer_is_told_when_half_a_window_came_back_of_either_kind() {
+        assert_eq!((flow().reset(4), flow().reset(5)), (false, true));
+        assert_eq!((flow().stopped(4), flow().stopped(5)), (false, true));
+        assert!(flow().lost(Direction::Unidirectional, 0), "the one stream of its kind");
+        let limits = SessionLimits { data: 10, bidi: 10, uni: 10 };
+        let mut flow = Flow::new(limits, limits);
+        assert!(!flow.lost(Direction::Bidirectional, 1));
+        assert!(flow.lost(Direction::Bidirectional, 4), "five bytes of ten");
+    }
+
+    #[test]
+    fn settings_say_where_limits_begin() {
+        let settings = Settings {
+            initial_max_data: 1,
+            initial_max_streams_bidi: 2,
+            initial_max_streams_uni: 3,
+            ..Settings::default()
+        };
+        assert_eq!(SessionLimits::from(&settings), SessionLimits { data: 1, bidi: 2, uni: 3 });
+    }
+
+    #[test]
     fn what_was_lost_unseen_comes_back() {
         let mut flow = flow();
         assert!(flow.lost(Direction::Unidirectional, 100));
