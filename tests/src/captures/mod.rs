@@ -1,4 +1,4 @@
-//! What real clients sent, as data: recorded once by [`record`], replayed against our server by [`Replay`].
+//! What real clients sent, as data: recorded once by [`Recorder`], replayed against our server by [`Replay`].
 
 mod recorder;
 mod replay;
