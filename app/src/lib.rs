@@ -63,7 +63,7 @@ pub use transom_core::router::Params;
 pub use transom_core::{
     Config, ConfigError, ConnectError, ConnectionError, ConnectionStats, DatagramOptions, DatagramPriority,
     DatagramStats, Dialect, EndpointStats, ErrorCode, ExportError, HttpRequest, RecvStreamStats, Request, Response,
-    SendDatagramError, SendStreamStats, SessionEnd, SessionId, SessionStats, StreamId, rt,
+    SendDatagramError, SendGroup, SendStreamStats, SessionEnd, SessionId, SessionStats, StreamId, rt,
 };
 #[cfg(feature = "tokio")]
 pub use transom_tokio::Tokio;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use transom_core::{
-    ConnectionStats, Direction, ExportError, Request, Response, SessionEnd, SessionId, SessionStats, StreamId,
+    ConnectionStats, Direction, ExportError, Request, Response, SendGroup, SessionEnd, SessionId, SessionStats,
+    StreamId,
 };
 
 use crate::client::ClientConnection;
-use crate::driver::{Done, Kind, Place, SessionCell, Shared, Shutdown, StreamRef};
+use crate::driver::{Done, Kind, Place, SessionCell, Shared, Shutdown, StreamRef, driver_gone};
 use crate::error::SessionError;
 use crate::stream::{BiStream, RecvStream, SendStream};
 
@@ -180,6 +181,25 @@ impl Session {
     /// Otherwise like [`close`](Self::close).
     pub fn finish(&self) {
         self.cell().act(|mut session| session.finish());
+    }
+
+    /// Sets what this session gets of the connection, against others on it, while all have more to send than there is room
+    /// for: from 1 to 255, 16 at first.
+    pub fn set_weight(&self, weight: u8) {
+        self.cell().act(|mut session| session.set_weight(weight));
+    }
+
+    /// Makes a group for streams of this session (the W3C API's `createSendGroup`); groups share the session's part of the
+    /// connection equally. See [`SendStream::set_send_group`].
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError`] when the session is over.
+    pub fn create_send_group(&self) -> Result<SendGroup, SessionError> {
+        match self.cell().act(|mut session| session.create_send_group()) {
+            Some(group) => Ok(group),
+            None => Err(self.end().cloned().unwrap_or(SessionEnd::ConnectionLost(driver_gone())).into()),
+        }
     }
 
     /// Asks the peer to wind the session down; nothing is closed by it.

@@ -145,3 +145,21 @@ async fn a_request_that_nobody_waits_for_is_taken_back() {
     let second = within(client.connect_over(&first, &running.url("/echo"))).await.unwrap();
     within(exchange(&second, 4, 1)).await;
 }
+
+#[tokio::test]
+async fn weights_orders_and_groups_can_be_set() {
+    let running = Running::start(ServerApp::new().route("/echo", echo));
+    let client = running.client();
+    let sessions = pool(&running, &client, 2).await;
+    sessions[0].set_weight(200);
+    let group = sessions[0].create_send_group().unwrap();
+    let mut stream = within(sessions[0].open_uni()).await.unwrap();
+    stream.set_send_group(Some(group)).unwrap();
+    stream.set_priority(5).unwrap();
+    stream.finish().unwrap();
+    within(exchange(&sessions[0], 5, 2)).await;
+    sessions[0].close(0, "");
+    within(sessions[0].closed()).await;
+    assert!(sessions[0].create_send_group().is_err());
+    assert!(stream.set_send_group(None).is_err());
+}

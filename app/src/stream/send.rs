@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use transom_core::{Connection, SendStreamStats, StreamId};
+use transom_core::{Connection, SendGroup, SendStreamStats, StreamId};
 
 use crate::driver::{Delivery, Slot, StreamRef};
 use crate::error::WriteError;
@@ -185,7 +185,8 @@ impl SendStream {
         }
     }
 
-    /// Sets the order among the streams of the connection: larger goes first; 0 to begin with.
+    /// Sets the stream's order in its group (the W3C API's `sendOrder`): while one of a larger order has data to write, the
+    /// others wait; 0 to begin with. Sessions and groups share the connection whatever the orders in them.
     ///
     /// # Errors
     ///
@@ -194,6 +195,19 @@ impl SendStream {
         match self.stream.act(|connection, id| connection.send_stream(id).set_priority(priority)) {
             Some(Ok(())) => Ok(()),
             Some(Err(transom_core::WriteError::Stopped(code))) => Err(WriteError::Stopped(code)),
+            _ => Err(self.closed()),
+        }
+    }
+
+    /// Puts the stream into a group of its session, or back among those that are in none (the W3C API's `sendGroup`). A
+    /// group of another session counts as none.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::Closed`] or [`WriteError::SessionEnded`] when the stream is gone.
+    pub fn set_send_group(&mut self, group: Option<SendGroup>) -> Result<(), WriteError> {
+        match self.stream.act(|connection, id| connection.send_stream(id).set_send_group(group)) {
+            Some(Ok(())) => Ok(()),
             _ => Err(self.closed()),
         }
     }

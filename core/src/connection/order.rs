@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::handles::{SendStream, Session};
+use super::streams::SendHalf;
 use super::turns::{Group, Writer};
 use super::{Connection, Timer};
 use crate::{Event, SessionId, StreamId, WriteError};
@@ -50,11 +51,13 @@ impl SendStream<'_> {
     /// `Closed` when the stream is gone.
     pub fn set_priority(&mut self, priority: i32) -> Result<(), WriteError> {
         let entry = self.connection.streams.webtransport(self.id).filter(|entry| !entry.held);
-        let entry = entry.ok_or(WriteError::Closed)?;
+        let entry = entry.filter(|entry| entry.send != SendHalf::Done).ok_or(WriteError::Closed)?;
         entry.order = priority;
         self.connection.ordered |= priority != 0;
         let priority = if self.connection.shared { 0 } else { priority };
-        if self.connection.quic.set_priority(self.id, priority) { Ok(()) } else { Err(WriteError::Closed) }
+        // QUIC may have forgotten a stream that was stopped, of which the application has not been told.
+        self.connection.quic.set_priority(self.id, priority);
+        Ok(())
     }
 
     /// Puts the stream into a group of its session, or back among those that are in none, which share like a group.
