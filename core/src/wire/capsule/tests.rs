@@ -55,6 +55,15 @@ fn capsules() -> impl Strategy<Value = Vec<Capsule>> {
 }
 
 #[test]
+fn a_capsule_without_a_value_ends_with_its_header() {
+    for capsule in [raw(kind::DRAIN_SESSION, b""), raw(kind::DATAGRAM, b""), raw(kind::MAX_STREAM_DATA, b"")] {
+        let mut decoder = CapsuleDecoder::default();
+        assert!(matches!(decoder.push(&mut capsule.into()), Ok(Some(_))));
+        assert!(decoder.is_at_boundary(), "the stream may end here, without another look at it");
+    }
+}
+
+#[test]
 fn flow_control_is_six_capsules() {
     let of_flow_control = [
         Capsule::MaxData(1),
