@@ -130,7 +130,7 @@ impl Default for Config {
             max_bidi_streams: 100,
             max_uni_streams: 100,
             stream_window: 256 * 1024,
-            connection_window: 1024 * 1024,
+            connection_window: 640 * 1024,
             connection_window_before_session: 256 * 1024,
             send_window: 512 * 1024,
             datagram_send_queue: 1_024,
