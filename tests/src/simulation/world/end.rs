@@ -11,8 +11,12 @@ use super::model::{Half, Phase, Verdict, require};
 use super::node::Node;
 use super::shared::Shared;
 
-/// Virtual time in which everything that can finish has to.
+/// Virtual time without a byte delivered in which everything that can finish has to: megabytes through a window of one
+/// kilobyte take their time.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Virtual time in which even the slowest has finished.
+const LONGEST: Duration = Duration::from_secs(1_800);
 
 /// How long an abandoned connection may stay: the idle timeout, three times the longest retransmission timer, the
 /// draining period.
@@ -50,13 +54,18 @@ impl World {
 
     /// Runs until nothing is owed.
     fn settle(&mut self, when: &str) -> Verdict {
-        let end = self.shared.now + PATIENCE;
+        let (mut end, longest) = (self.shared.now + PATIENCE, self.shared.now + LONGEST);
+        let mut delivered = self.shared.ledger.delivered();
         loop {
             let pause = (self.shared.now + Duration::from_millis(500)).min(end);
             while self.step(pause)? {}
             let owed = self.owed();
             if owed.is_ok() {
                 return Ok(());
+            }
+            let before = std::mem::replace(&mut delivered, self.shared.ledger.delivered());
+            if delivered > before {
+                end = (self.shared.now + PATIENCE).min(longest);
             }
             if self.shared.now >= end {
                 return owed.map_err(|reason| format!("{when}: {reason}"));
