@@ -181,7 +181,7 @@ fn open(stopped: Option<ErrorCode>, input: Input) -> (State, Vec<Effect>) {
             let end = Effect::Ended(SessionEnd::Aborted { code: stopped.unwrap_or(code) });
             let cancel = Effect::Abort(ErrorCode::H3_REQUEST_CANCELLED);
             // Opening and resetting sessions costs the peer little and us a handler each.
-            (State::Over, vec![Effect::Glitch, Effect::EndStreams, end, cancel])
+            (State::Over, vec![Effect::EndStreams, end, cancel, Effect::Glitch])
         }
         // The peer's own end may be a packet behind: wait for it before calling this abrupt.
         Input::PeerStop { code } => (State::Open { stopped: Some(code) }, vec![Effect::ArmLinger]),
@@ -216,7 +216,8 @@ fn closing(by: Closer, input: Input) -> (State, Vec<Effect>) {
 }
 
 fn violated(code: ErrorCode) -> Vec<Effect> {
-    vec![Effect::Glitch, Effect::EndStreams, Effect::Ended(SessionEnd::PeerMisbehaved { code }), Effect::Abort(code)]
+    // The budget may end the connection: the session has to be over for the application by then.
+    vec![Effect::EndStreams, Effect::Ended(SessionEnd::PeerMisbehaved { code }), Effect::Abort(code), Effect::Glitch]
 }
 
 fn lost(error: ConnectionError) -> Vec<Effect> {
