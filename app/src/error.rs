@@ -117,6 +117,9 @@ pub enum ServeError {
     /// No runtime was given, and we are not called inside one that we know.
     #[error("no async runtime: call this inside tokio, or give one to ServerApp::runtime")]
     NoRuntime,
+    /// [`Serve::run`](crate::Serve::run) was called inside a runtime, which must not be blocked.
+    #[error("run() blocks and brings executors of its own: inside an async runtime, await the server instead")]
+    InsideRuntime,
     /// A name given as address could not be resolved, or means no address at all.
     #[error("cannot resolve the address to listen on: {0}")]
     Resolve(#[source] io::Error),

@@ -1,8 +1,11 @@
 //! Which async runtime to use when nobody names one: the only file that knows runtime features.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use transom_core::rt::Runtime;
+
+use crate::error::ServeError;
 
 /// The runtime we are called in, if it is one of those built in.
 pub(crate) fn current() -> Option<Arc<dyn Runtime>> {
@@ -11,4 +14,26 @@ pub(crate) fn current() -> Option<Arc<dyn Runtime>> {
         return Some(Arc::new(tokio));
     }
     None
+}
+
+/// Runs a future to its end on this thread, in an executor made for it, which ends with it.
+pub(crate) fn block_on<F, Fut, T>(make: F) -> Result<T, ServeError>
+where
+    F: FnOnce(Arc<dyn Runtime>) -> Fut,
+    Fut: Future<Output = T>,
+{
+    #[cfg(feature = "tokio")]
+    {
+        let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let tokio = built.map_err(Arc::new).map_err(ServeError::Socket)?;
+        let output = tokio.block_on(make(Arc::new(transom_tokio::Tokio::new(tokio.handle().clone()))));
+        // What handlers still do on threads for blocking work is not waited for.
+        tokio.shutdown_background();
+        Ok(output)
+    }
+    #[cfg(not(feature = "tokio"))]
+    {
+        drop(make);
+        Err(ServeError::NoRuntime)
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::Worker;
+
 /// What an endpoint allows and how long it waits.
 ///
 /// The default is meant for production and is safe against a hostile peer: what one connection can make us keep is at
@@ -109,6 +111,8 @@ pub struct Config {
     pub initial_mtu: u16,
     /// Largest UDP payload size that path discovery tries, bytes. Zero turns discovery off.
     pub max_mtu: u16,
+    /// Which of several endpoints behind one address this one is, see [`Worker`]; `None` when it has its address for itself.
+    pub worker: Option<Worker>,
     /// Seed of the random numbers (connection ids, packet number gaps), for simulations that replay. TLS has its own.
     pub random_seed: Option<[u8; 32]>,
 }
@@ -159,6 +163,7 @@ impl Default for Config {
             glitch_refill: 33,
             initial_mtu: 1_200,
             max_mtu: 1_452,
+            worker: None,
             random_seed: None,
         }
     }

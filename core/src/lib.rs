@@ -52,6 +52,7 @@ pub mod rt;
 mod session;
 pub mod stats;
 pub mod wire;
+mod worker;
 
 pub use config::Config;
 pub use connection::{Connection, RecvStream, SendGroup, SendStream, Session};
@@ -67,3 +68,4 @@ pub use id::{ConnectionId, Direction, Role, SessionId, StreamId};
 pub use io::{Ecn, Receive, Transmit};
 pub use request::{Dialect, Request, Response};
 pub use stats::{ConnectionStats, DatagramStats, RecvStreamStats, SendStreamStats, SessionStats};
+pub use worker::Worker;

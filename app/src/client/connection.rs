@@ -38,7 +38,8 @@ impl ClientConnection {
         };
         let socket = bind(local).map_err(ClientError::Socket)?;
         let endpoint = Endpoint::client(config.clone())?;
-        let shared = driver::start(endpoint, config, socket, Arc::clone(runtime), None).map_err(ClientError::Socket)?;
+        let shared =
+            driver::start(endpoint, config, socket, Arc::clone(runtime), None, None).map_err(ClientError::Socket)?;
         let begun = shared.act(|state| {
             let id = state.endpoint.connect(state.now, address, server_name, tls)?;
             let cell = Arc::clone(&state.connections.entry(id).or_default().cell);

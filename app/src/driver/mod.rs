@@ -5,6 +5,7 @@
 //! the tasks concerned. Handles act on the core themselves, under the lock in [`shared`].
 
 mod clock;
+mod crew;
 mod entry;
 mod events;
 #[cfg(all(test, feature = "tokio"))]
@@ -28,6 +29,7 @@ use transom_core::rt::{Runtime, Timer, UdpSocket};
 use transom_core::{Config, Endpoint, Receive};
 
 pub(crate) use clock::Deadline;
+pub(crate) use crew::{Crew, Post};
 pub(crate) use entry::ConnectionCell;
 pub(crate) use events::{HttpRequested, Requested};
 pub(crate) use phase::Shutdown;
@@ -54,6 +56,8 @@ pub(crate) struct Driver {
     shared: Arc<Shared>,
     acceptor: Option<Arc<dyn Acceptor>>,
     socket: Box<dyn UdpSocket>,
+    /// Its place among several drivers behind one address.
+    post: Option<Post>,
     timer: Pin<Box<dyn Timer>>,
     /// What the timer is set to, as long as it has not fired.
     armed: Option<Instant>,
@@ -74,18 +78,20 @@ pub(crate) fn start(
     socket: std::net::UdpSocket,
     runtime: Arc<dyn Runtime>,
     acceptor: Option<Arc<dyn Acceptor>>,
+    post: Option<Post>,
 ) -> io::Result<Arc<Shared>> {
     let socket = runtime.wrap(socket)?;
     let sender = socket.sender();
     let timer = runtime.timer(runtime.now());
     let goodbye = if acceptor.is_some() { SERVER_GOODBYE } else { "" };
-    let shared = Shared::new(endpoint, Arc::clone(&runtime), goodbye);
+    let shared = Shared::new(endpoint, Arc::clone(&runtime), goodbye, post.clone());
     shared.act(|state| state.ends_with_session = acceptor.is_none());
     let driver = Driver {
         shared: Arc::clone(&shared),
         acceptor,
         outgoing: Outgoing::new(sender, config),
         socket,
+        post,
         timer,
         armed: None,
         received: Vec::new(),

@@ -12,6 +12,7 @@ use rustc_hash::FxHashMap;
 use transom_core::rt::Runtime;
 use transom_core::{ConnectionId, Endpoint, EndpointStats};
 
+use super::crew::Post;
 use super::entry::ConnectionEntry;
 use super::phase::{Phase, Shutdown};
 use super::waiters::{Ticket, WaitList};
@@ -20,6 +21,7 @@ use super::waiters::{Ticket, WaitList};
 pub(crate) struct Shared {
     state: Mutex<State>,
     runtime: Arc<dyn Runtime>,
+    post: Option<Post>,
 }
 
 /// What the lock guards.
@@ -70,7 +72,12 @@ struct AfterUnlock {
 }
 
 impl Shared {
-    pub(crate) fn new(endpoint: Endpoint, runtime: Arc<dyn Runtime>, goodbye: &'static str) -> Arc<Self> {
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        runtime: Arc<dyn Runtime>,
+        goodbye: &'static str,
+        post: Option<Post>,
+    ) -> Arc<Self> {
         let state = State {
             endpoint,
             connections: FxHashMap::default(),
@@ -88,7 +95,7 @@ impl Shared {
             driver: DriverSlot { waker: None, scheduled: true },
             after: AfterUnlock::default(),
         };
-        Arc::new(Self { state: Mutex::new(state), runtime })
+        Arc::new(Self { state: Mutex::new(state), runtime, post })
     }
 
     /// The runtime that the driver runs on.
@@ -120,7 +127,9 @@ impl Shared {
 
     /// The core's counters.
     pub(crate) fn stats(&self) -> EndpointStats {
-        self.act(|state| state.endpoint.stats())
+        let mut stats = self.act(|state| state.endpoint.stats());
+        stats.udp_datagrams_handed_on = self.post.as_ref().map_or(0, Post::handed_on);
+        stats
     }
 
     /// Number of sessions open now.

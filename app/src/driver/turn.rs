@@ -74,14 +74,20 @@ impl Driver {
         if !self.received.is_empty() {
             return Ok(true);
         }
-        let received = &mut self.received;
-        match self.socket.poll_recv(context, &mut |datagram| received.push(datagram)) {
-            Poll::Ready(result) => result?,
-            Poll::Pending => return Ok(false),
-        }
+        let Self { received, post, socket, .. } = self;
+        let polled = match post {
+            None => socket.poll_recv(context, &mut |datagram| received.push(datagram)),
+            Some(post) => {
+                post.collect(context.waker(), received);
+                socket.poll_recv(context, &mut |datagram| received.extend(post.hand_on(datagram)))
+            }
+        };
         // Taken from the end, so that taking moves nothing.
-        self.received.reverse();
-        Ok(true)
+        received.reverse();
+        match polled {
+            Poll::Ready(result) => result.map(|()| true),
+            Poll::Pending => Ok(false),
+        }
     }
 
     /// Everything that needs the lock.

@@ -7,23 +7,23 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::error::ServeError;
 
-/// Binds all addresses that one name stands for.
+/// Binds all addresses that one name stands for, each with a socket for every worker.
 ///
 /// With port 0 they all get the same port. Addresses this machine does not have are left out if others work: `localhost`
 /// means an IPv6 address also where there is no IPv6.
-pub(super) fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<UdpSocket>, ServeError> {
+pub(super) fn bind_all(addresses: &[SocketAddr], workers: u8) -> Result<Vec<Vec<UdpSocket>>, ServeError> {
     for _ in 1..MAX_PORT_TRIES {
-        match try_bind_all(addresses) {
+        match try_bind_all(addresses, workers) {
             // The port the system chose for the first address is taken on another: another try gets another port.
             Err(ServeError::Bind { address, source })
                 if source.kind() == ErrorKind::AddrInUse && address.port() != 0 && addresses[0].port() == 0 => {}
             result => return result,
         }
     }
-    try_bind_all(addresses)
+    try_bind_all(addresses, workers)
 }
 
-fn try_bind_all(addresses: &[SocketAddr]) -> Result<Vec<UdpSocket>, ServeError> {
+fn try_bind_all(addresses: &[SocketAddr], workers: u8) -> Result<Vec<Vec<UdpSocket>>, ServeError> {
     let mut sockets = Vec::new();
     let mut port = None;
     let mut missing = None;
@@ -32,10 +32,10 @@ fn try_bind_all(addresses: &[SocketAddr]) -> Result<Vec<UdpSocket>, ServeError> 
         if address.port() == 0 {
             address.set_port(port.unwrap_or(0));
         }
-        match bind(address) {
-            Ok(socket) => {
-                port = socket.local_addr().ok().map(|address| address.port());
-                sockets.push(socket);
+        match bind_for(address, workers) {
+            Ok(bound) => {
+                port = bound.first().and_then(|socket| socket.local_addr().ok()).map(|address| address.port());
+                sockets.push(bound);
             }
             Err(source) if is_missing(&source) => {
                 tracing::debug!(%address, error = %source, "address left out");
@@ -51,8 +51,42 @@ fn try_bind_all(addresses: &[SocketAddr]) -> Result<Vec<UdpSocket>, ServeError> 
     }
 }
 
+/// Sockets that share one address, one for every worker.
+fn bind_for(address: SocketAddr, workers: u8) -> io::Result<Vec<UdpSocket>> {
+    // The first one alone, so that an address that another program shares with nobody, or with others, is taken for us.
+    let first = open(address)?;
+    first.bind(&address.into())?;
+    let mut sockets = vec![first];
+    let address = sockets[0].local_addr()?;
+    for _ in 1..workers {
+        share(&sockets[0])?;
+        let socket = open(address.as_socket().ok_or(ErrorKind::Unsupported)?)?;
+        share(&socket)?;
+        socket.bind(&address)?;
+        sockets.push(socket);
+    }
+    Ok(sockets.into_iter().map(UdpSocket::from).collect())
+}
+
+/// Lets other sockets of ours have the same address; the system then spreads clients over them.
+#[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin"))))]
+fn share(socket: &Socket) -> io::Result<()> {
+    socket.set_reuse_port(true)
+}
+
+#[cfg(not(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin")))))]
+fn share(_: &Socket) -> io::Result<()> {
+    Err(io::Error::new(ErrorKind::Unsupported, "this system has no SO_REUSEPORT: one worker is all there can be"))
+}
+
 /// A socket for one address; `[::]` takes IPv4 as well.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = open(address)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+fn open(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     if address.is_ipv6() {
         // Not all systems allow it; then the socket is for IPv6 only.
@@ -61,8 +95,7 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     // A burst must fit: the default is small, and the system cuts what it does not grant.
     let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
     let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
-    socket.bind(&address.into())?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 /// Whether the machine has no such address or no such kind of address.
@@ -90,8 +123,8 @@ mod tests {
 
     #[test]
     fn several_addresses_share_a_port() {
-        let sockets = bind_all(&addresses(&["127.0.0.1:0", "127.0.0.2:0"])).unwrap();
-        let ports: Vec<u16> = sockets.iter().map(|socket| socket.local_addr().unwrap().port()).collect();
+        let sockets = bind_all(&addresses(&["127.0.0.1:0", "127.0.0.2:0"]), 1).unwrap();
+        let ports: Vec<u16> = sockets.iter().flatten().map(|socket| socket.local_addr().unwrap().port()).collect();
         assert_eq!(ports.len(), 2);
         assert_eq!(ports[0], ports[1]);
     }
@@ -100,7 +133,7 @@ mod tests {
     fn a_taken_port_is_an_error_that_names_the_address() {
         let taken = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let held = bind(taken);
-        let error = bind_all(&[taken]).map(|_| ()).unwrap_err();
+        let error = bind_all(&[taken], 2).map(|_| ()).unwrap_err();
         assert!(error.to_string().contains(&taken.to_string()), "{error}");
         drop(held);
     }
@@ -108,8 +141,17 @@ mod tests {
     #[test]
     fn addresses_of_others_are_left_out_only_if_one_works() {
         // TEST-NET-1 (RFC 5737) is nobody's.
-        assert!(bind_all(&addresses(&["192.0.2.1:0"])).is_err());
-        assert_eq!(bind_all(&addresses(&["192.0.2.1:0", "127.0.0.1:0"])).unwrap().len(), 1);
-        assert!(matches!(bind_all(&[]), Err(ServeError::Resolve(_))));
+        assert!(bind_all(&addresses(&["192.0.2.1:0"]), 1).is_err());
+        assert_eq!(bind_all(&addresses(&["192.0.2.1:0", "127.0.0.1:0"]), 1).unwrap().len(), 1);
+        assert!(matches!(bind_all(&[], 1), Err(ServeError::Resolve(_))));
+    }
+
+    #[test]
+    fn workers_have_a_socket_each_and_share_the_port_with_nobody_else() {
+        let sockets = bind_all(&addresses(&["127.0.0.1:0"]), 3).unwrap();
+        let bound: Vec<SocketAddr> = sockets.iter().flatten().map(|socket| socket.local_addr().unwrap()).collect();
+        assert_eq!(bound, [bound[0]; 3]);
+        assert!(bind_all(&bound[..1], 1).is_err(), "another server");
+        assert!(bind_all(&bound[..1], 3).is_err(), "another server with workers");
     }
 }

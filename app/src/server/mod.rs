@@ -5,10 +5,12 @@ mod dispatch;
 mod extract;
 mod handler;
 mod http_fallback;
+mod launch;
 mod outcome;
 mod request;
 mod serve;
 mod shutdown;
+mod workers;
 
 use std::fmt;
 use std::future::Future;

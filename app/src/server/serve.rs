@@ -1,31 +1,35 @@
 //! A server that is about to start.
 
+use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::num::NonZeroU8;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use transom_core::Endpoint;
 use transom_core::rt::Runtime;
 
 use super::bind::bind_all;
 use super::dispatch::Dispatcher;
+use super::launch::Launch;
+use super::workers::{self, Threads};
 use super::{Server, ServerApp, shutdown};
-use crate::driver;
 use crate::error::ServeError;
 use crate::tls::Tls;
 
-/// A server that is about to start: await it to serve until it is shut down, or [`start`](Self::start) it.
+/// A server that is about to start: await it to serve until it is shut down, [`start`](Self::start) it in the background,
+/// or [`run`](Self::run) it where there is no runtime.
 ///
 /// Dropping the future that awaits it closes everything at once.
-#[must_use = "a server does nothing until it is awaited or started"]
+#[must_use = "a server does nothing until it is awaited, started or run"]
 pub struct Serve<S> {
     app: ServerApp<S>,
     tls: Tls,
     addresses: Vec<io::Result<Vec<SocketAddr>>>,
     graceful: Option<Graceful>,
+    workers: Option<NonZeroU8>,
 }
 
 /// What to wait for before shutting down, and how long to wait for sessions then.
@@ -36,7 +40,7 @@ struct Graceful {
 
 impl<S: Clone + Send + Sync + 'static> Serve<S> {
     pub(super) fn new(app: ServerApp<S>, address: impl ToSocketAddrs, tls: Tls) -> Self {
-        Self { app, tls, addresses: vec![resolve(address)], graceful: None }
+        Self { app, tls, addresses: vec![resolve(address)], graceful: None, workers: None }
     }
 
     /// Listens on another address as well, with the same certificate.
@@ -44,6 +48,21 @@ impl<S: Clone + Send + Sync + 'static> Serve<S> {
     /// All addresses that the name means are bound.
     pub fn also_bind(mut self, address: impl ToSocketAddrs) -> Self {
         self.addresses.push(resolve(address));
+        self
+    }
+
+    /// Serves with this many workers; zero means one for each core this process may use.
+    ///
+    /// A worker is a thread with a socket of its own for each address (SO_REUSEPORT), an endpoint of its own, and an
+    /// executor of its own, on which the handlers of its sessions run: what belongs to one session never waits for
+    /// another core. The system spreads clients over the workers, and a client whose address changes is still served by
+    /// the worker it began with. Limits of [`Config`](crate::Config) for a whole endpoint, such as
+    /// [`max_connections`](crate::Config::max_connections), are shared out evenly.
+    ///
+    /// Without this, [`run`](Self::run) has one worker per core, while an awaited or started server is driven inside the
+    /// runtime it is started in. Where the app names a [runtime](ServerApp::runtime), the workers are tasks in that one.
+    pub fn workers(mut self, count: u8) -> Self {
+        self.workers = Some(NonZeroU8::new(count).unwrap_or_else(workers::per_core));
         self
     }
 
@@ -66,33 +85,81 @@ impl<S: Clone + Send + Sync + 'static> Serve<S> {
     ///
     /// When there is no runtime, an address cannot be bound, or the configuration cannot work.
     pub fn start(self) -> Result<Server, ServeError> {
-        let Self { app, tls, addresses, graceful } = self;
-        let ServerApp { state, admission, mut config, runtime, protocols, http_fallback } = app;
-        if http_fallback.is_some() && config.http_requests == 0 {
-            config.http_requests = HTTP_REQUESTS;
+        let runtime = self.app.runtime.clone().or_else(crate::runtime::current).ok_or(ServeError::NoRuntime)?;
+        // Workers leave by themselves when the server ends.
+        let (server, _threads) = self.start_beside(&runtime)?;
+        Ok(server)
+    }
+
+    /// Serves until the server is shut down, and blocks meanwhile: for a `main` without a runtime.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start), when a socket fails, and [`ServeError::InsideRuntime`] where blocking is not allowed.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use transom::{ServerApp, Session, Tls};
+    ///
+    /// async fn hello(session: Session) {
+    ///     let _ = session.send_datagram("hello");
+    /// }
+    ///
+    /// fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///     ServerApp::new().route("/hello", hello).bind("[::]:4433", Tls::from_pem("cert.pem", "key.pem")?).run()?;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn run(mut self) -> Result<(), ServeError> {
+        if crate::runtime::current().is_some() {
+            return Err(ServeError::InsideRuntime);
         }
-        let runtime: Arc<dyn Runtime> = runtime.or_else(crate::runtime::current).ok_or(ServeError::NoRuntime)?;
+        if self.workers.is_none() {
+            self.workers = Some(workers::per_core());
+        }
+        crate::runtime::block_on(async move |runtime| {
+            let (server, threads) = self.start_beside(&runtime)?;
+            let result = server.wait().await;
+            drop(server);
+            threads.join();
+            result
+        })?
+    }
+
+    /// Starts serving; `runtime` waits for the signal, and drives the endpoints unless there are workers to do it.
+    fn start_beside(self, runtime: &Arc<dyn Runtime>) -> Result<(Server, Threads), ServeError> {
+        let Self { app, tls, addresses, graceful, workers } = self;
+        let named_runtime = app.runtime.is_some();
+        let ServerApp { state, admission, config, protocols, http_fallback, .. } = app;
+        let count = workers.map_or(1, NonZeroU8::get);
         let mut sockets = Vec::new();
         for addresses in addresses {
-            sockets.extend(bind_all(&addresses.map_err(ServeError::Resolve)?)?);
+            sockets.extend(bind_all(&addresses.map_err(ServeError::Resolve)?, count)?);
         }
+        let http = http_fallback.is_some();
         let dispatcher = Arc::new(Dispatcher { admission, protocols, state, http_fallback });
+        let launch = Arc::new(Launch::new(config, http, tls, dispatcher, count));
+        let (addresses, stations) = launch.stations(sockets).map_err(Arc::new).map_err(ServeError::Socket)?;
+        let mut threads = Threads::default();
         let mut endpoints = Vec::new();
-        let mut local_addrs = Vec::new();
-        for socket in sockets {
-            let address = socket.local_addr().map_err(Arc::new).map_err(ServeError::Socket)?;
-            let endpoint = Endpoint::server(config.clone(), tls.server_config())?;
-            let acceptor = Arc::clone(&dispatcher);
-            let started = driver::start(endpoint, &config, socket, Arc::clone(&runtime), Some(acceptor));
-            endpoints.push(started.map_err(|source| ServeError::Bind { address, source })?);
-            local_addrs.push(address);
-            tracing::info!(%address, "listening");
+        if workers.is_some() && !named_runtime {
+            for station in stations {
+                endpoints.extend(threads.start(&launch, station)?);
+            }
+        } else {
+            for station in stations {
+                endpoints.extend(launch.start(station, runtime)?);
+            }
         }
-        let server = Server::new(endpoints, local_addrs);
+        for address in &addresses {
+            tracing::info!(%address, workers = count, "listening");
+        }
+        let server = Server::new(endpoints, addresses);
         if let Some(Graceful { signal, grace }) = graceful {
             runtime.spawn(Box::pin(shutdown::on_signal(signal, grace, server.handle().downgrade())));
         }
-        Ok(server)
+        Ok((server, threads))
     }
 }
 
@@ -108,8 +175,8 @@ impl<S: Clone + Send + Sync + 'static> IntoFuture for Serve<S> {
     }
 }
 
-impl<S> std::fmt::Debug for Serve<S> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl<S> fmt::Debug for Serve<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Serve").field("addresses", &self.addresses).field("tls", &self.tls).finish_non_exhaustive()
     }
 }
@@ -118,6 +185,3 @@ impl<S> std::fmt::Debug for Serve<S> {
 fn resolve(address: impl ToSocketAddrs) -> io::Result<Vec<SocketAddr>> {
     Ok(address.to_socket_addrs()?.collect())
 }
-
-/// Plain requests that wait at a time on one connection, where there is a handler for them.
-const HTTP_REQUESTS: usize = 16;

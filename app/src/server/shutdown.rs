@@ -31,7 +31,7 @@ pub struct ServerHandle {
 /// A [`ServerHandle`] that does not keep the server.
 pub(super) struct WeakHandle(Weak<Endpoints>);
 
-/// All endpoints of a server, one for each address.
+/// All endpoints of a server: one for each address and worker.
 #[derive(Debug)]
 struct Endpoints {
     shared: Vec<Arc<Shared>>,
@@ -208,4 +208,5 @@ fn add(sum: &mut EndpointStats, part: &EndpointStats) {
     sum.udp_bytes_received += part.udp_bytes_received;
     sum.udp_datagrams_sent += part.udp_datagrams_sent;
     sum.udp_bytes_sent += part.udp_bytes_sent;
+    sum.udp_datagrams_handed_on += part.udp_datagrams_handed_on;
 }

@@ -1,5 +1,6 @@
 //! One UDP socket's worth of connections: what embedders drive and fuzzers fuzz.
 
+mod connection_ids;
 #[cfg(any(test, fuzzing))]
 mod plain;
 mod settings;
@@ -73,6 +74,9 @@ pub struct EndpointStats {
     pub udp_datagrams_sent: u64,
     /// Bytes in them.
     pub udp_bytes_sent: u64,
+    /// UDP datagrams that another worker's socket received and handed on to this one, see [`Worker`](crate::Worker). An
+    /// endpoint does not know; whoever drives several counts.
+    pub udp_datagrams_handed_on: u64,
 }
 
 impl Endpoint {

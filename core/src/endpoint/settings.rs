@@ -7,6 +7,7 @@ use std::time::Duration;
 use quinn_proto as quinn;
 use quinn_proto::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 
+use super::connection_ids::WorkerIds;
 use crate::connection::congestion::ClosableCubic;
 use crate::limits::{DATAGRAM_RECEIVE_BUFFER, DATAGRAM_SEND_BUFFER, INCOMING_BUFFER, INCOMING_BUFFER_TOTAL};
 use crate::{Config, ConfigError, ConnectError};
@@ -17,6 +18,9 @@ const ALPN: &[u8] = b"h3";
 pub(super) fn endpoint(config: &Config) -> Arc<quinn::EndpointConfig> {
     let mut endpoint = quinn::EndpointConfig::default();
     endpoint.rng_seed(config.random_seed);
+    if let Some(worker) = config.worker {
+        endpoint.cid_generator(move || Box::new(WorkerIds::new(worker)));
+    }
     Arc::new(endpoint)
 }
 

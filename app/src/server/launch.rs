@@ -1,0 +1,101 @@
+//! From bound sockets to running drivers.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+
+use ring::rand::{SecureRandom, SystemRandom};
+use transom_core::rt::Runtime;
+use transom_core::{Config, Endpoint};
+
+use crate::driver::{self, Acceptor, Crew, Post, Shared};
+use crate::error::ServeError;
+use crate::tls::Tls;
+
+/// What all endpoints of a server have in common.
+pub(super) struct Launch {
+    config: Config,
+    tls: Tls,
+    acceptor: Arc<dyn Acceptor>,
+    workers: u8,
+}
+
+/// What one worker listens on.
+pub(super) struct Station {
+    /// Its number, for the name of its thread.
+    pub(super) index: usize,
+    listeners: Vec<Listener>,
+}
+
+struct Listener {
+    socket: UdpSocket,
+    address: SocketAddr,
+    post: Option<Post>,
+}
+
+impl Launch {
+    /// `http`: the application answers plain requests.
+    pub(super) fn new(mut config: Config, http: bool, tls: Tls, acceptor: Arc<dyn Acceptor>, workers: u8) -> Self {
+        if http && config.http_requests == 0 {
+            config.http_requests = HTTP_REQUESTS;
+        }
+        let share = |limit: usize| limit.div_ceil(usize::from(workers.max(1)));
+        config.max_connections = share(config.max_connections);
+        config.max_handshakes = share(config.max_handshakes);
+        config.retry_above = share(config.retry_above);
+        Self { config, tls, acceptor, workers }
+    }
+
+    /// Shares sockets out: each address has one for every worker. Returns the addresses as well.
+    pub(super) fn stations(&self, sockets: Vec<Vec<UdpSocket>>) -> io::Result<(Vec<SocketAddr>, Vec<Station>)> {
+        let mut stations: Vec<Station> =
+            (0..usize::from(self.workers)).map(|index| Station { index, listeners: Vec::new() }).collect();
+        let mut addresses = Vec::new();
+        for sockets in sockets {
+            let posts: Vec<Option<Post>> = if sockets.len() > 1 {
+                Crew::posts(self.workers, self.key()?).into_iter().map(Some).collect()
+            } else {
+                vec![None]
+            };
+            for (place, (socket, post)) in sockets.into_iter().zip(posts).enumerate() {
+                let address = socket.local_addr()?;
+                if place == 0 {
+                    addresses.push(address);
+                }
+                if let Some(station) = stations.get_mut(place) {
+                    station.listeners.push(Listener { socket, address, post });
+                }
+            }
+        }
+        Ok((addresses, stations))
+    }
+
+    /// Starts the drivers of one worker on a runtime.
+    pub(super) fn start(&self, station: Station, runtime: &Arc<dyn Runtime>) -> Result<Vec<Arc<Shared>>, ServeError> {
+        let mut started = Vec::new();
+        for Listener { socket, address, post } in station.listeners {
+            let mut config = self.config.clone();
+            config.worker = post.as_ref().map(Post::worker);
+            let endpoint = Endpoint::server(config.clone(), self.tls.server_config())?;
+            let acceptor = Some(Arc::clone(&self.acceptor));
+            let shared = driver::start(endpoint, &config, socket, Arc::clone(runtime), acceptor, post);
+            started.push(shared.map_err(|source| ServeError::Bind { address, source })?);
+        }
+        Ok(started)
+    }
+
+    /// What the connection ids of the workers behind one address are made with.
+    fn key(&self) -> io::Result<[u8; 16]> {
+        let mut key = [0; 16];
+        match &self.config.random_seed {
+            Some(seed) => key.copy_from_slice(&seed[..16]),
+            None => SystemRandom::new()
+                .fill(&mut key)
+                .map_err(|_| io::Error::other("the system has no random numbers for us"))?,
+        }
+        Ok(key)
+    }
+}
+
+/// Plain requests that wait at a time on one connection, where there is a handler for them.
+const HTTP_REQUESTS: usize = 16;
