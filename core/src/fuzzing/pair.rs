@@ -1,6 +1,6 @@
 //! A client and a server core over a network that an input directs: calls in any order, and a ledger of every byte.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::application;
@@ -127,6 +127,12 @@ impl World {
         }
     }
 
+    /// Sessions that one end at least has ended.
+    fn over_somewhere(&self) -> BTreeSet<SessionId> {
+        let sessions = self.network.ends.iter().flat_map(|end| &end.model.sessions);
+        sessions.filter(|(_, known)| **known == Known::Over).map(|(id, _)| *id).collect()
+    }
+
     /// The half on which `end` sends, and its connection.
     fn sending(&mut self, end: usize, index: usize) -> Option<(StreamId, &mut Half, &mut Connection)> {
         let streams = &self.network.ends[end].streams;
@@ -136,6 +142,7 @@ impl World {
     }
 
     fn write(&mut self, end: usize, index: usize, length: usize) {
+        let over = self.over_somewhere();
         let Some((stream, half, connection)) = self.sending(end, index) else { return };
         let data: Vec<u8> = (half.written..half.written + length as u64).map(|offset| byte(stream, offset)).collect();
         match connection.send_stream(stream).write(&data) {
@@ -144,7 +151,8 @@ impl World {
                 half.written += taken as u64;
             }
             Err(WriteError::Stopped(code)) => {
-                let rejected = half.early && code.is_none();
+                // The end of a session stops its streams, and what says so can overtake the close.
+                let rejected = code.is_none() && (half.early || over.contains(&half.session));
                 assert!(half.given_up || rejected, "{stream} was stopped by nobody");
             }
             Err(_) => {}
@@ -179,6 +187,7 @@ impl World {
 
     /// Reads once; returns whether there may be more.
     fn read_stream(&mut self, end: usize, stream: StreamId, max: usize) -> bool {
+        let over = self.over_somewhere();
         let Some(connection) = self.network.connection(end) else { return false };
         let result = connection.recv_stream(stream).read(max);
         // A reset can overtake the header of its stream; then the peer does not know what it is and resets its half too.
@@ -203,11 +212,8 @@ impl World {
                 false
             }
             Err(ReadError::Reset(code)) => {
-                let session = half.session;
-                let rejected = half.early && code.is_none();
-                let over = |end: usize| self.network.ends[end].model.sessions.get(&session) == Some(&Known::Over);
-                let expected = half.given_up || ours_given_up || rejected || over(CLIENT_END) || over(SERVER_END);
-                assert!(expected, "{stream} was reset by nobody");
+                let rejected = code.is_none() && (half.early || over.contains(&half.session));
+                assert!(half.given_up || ours_given_up || rejected, "{stream} was reset by nobody");
                 half.given_up = true;
                 false
             }
