@@ -36,6 +36,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod blocking;
 mod client;
 mod datagrams;
 mod driver;
@@ -54,7 +55,7 @@ pub use server::{
 };
 pub use session::Session;
 pub use stream::{BiStream, RecvStream, SendStream};
-pub use tls::{Tls, TlsError};
+pub use tls::{ClientCertificates, Tls, TlsError};
 
 pub use bytes::Bytes;
 pub use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};

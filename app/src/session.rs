@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::HeaderMap;
 use transom_core::{
     ConnectionStats, Direction, ExportError, Request, Response, SendGroup, SessionEnd, SessionId, SessionStats,
@@ -84,6 +85,14 @@ impl Session {
     /// The peer's address when the session began; IPv4 addresses stand in their own form.
     pub fn remote_address(&self) -> SocketAddr {
         self.cell().remote
+    }
+
+    /// The peer's certificate chain in DER, its own first; empty where it showed none, or the connection is gone.
+    ///
+    /// A client shows one only if [`Tls::client_authorities_pem`](crate::Tls::client_authorities_pem) asks for it, and it
+    /// has been judged then.
+    pub fn peer_certificates(&self) -> Vec<Bytes> {
+        self.cell().look_at_connection(|connection| connection.peer_certificates()).unwrap_or_default()
     }
 
     /// Waits for the peer to open a bidirectional stream; `None` once the session was closed by either side.

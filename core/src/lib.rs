@@ -30,6 +30,9 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
+#[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
+compile_error!("turn on one of the features `ring` and `aws-lc-rs`: TLS needs somebody who does the cryptography");
+
 pub mod admission;
 mod config;
 mod connection;

@@ -9,14 +9,14 @@ use http::{HeaderName, HeaderValue};
 use transom_core::rt::Runtime;
 use transom_core::{Config, Request};
 
-use super::blocking::on_thread;
 use super::connection::ClientConnection;
 use super::race::{Attempt, race};
 use super::url::Target;
+use crate::blocking::on_thread;
 use crate::driver::Deadline;
 use crate::error::ClientError;
 use crate::session::Session;
-use crate::tls::Trust;
+use crate::tls::{Tls, Trust};
 
 /// How a client connects: whom it trusts, what it asks for, how long it waits.
 ///
@@ -41,6 +41,8 @@ use crate::tls::Trust;
 #[must_use = "a builder does nothing until it connects"]
 pub struct ClientBuilder {
     trust: Trust,
+    identity: Option<Tls>,
+    log_keys: bool,
     headers: Vec<Result<(HeaderName, HeaderValue), String>>,
     protocols: Vec<String>,
     protocol_required: bool,
@@ -57,6 +59,8 @@ impl ClientBuilder {
         config.keep_alive_interval = KEEP_ALIVE_INTERVAL;
         Self {
             trust: Trust::default(),
+            identity: None,
+            log_keys: false,
             headers: Vec::new(),
             protocols: Vec::new(),
             protocol_required: false,
@@ -88,6 +92,19 @@ impl ClientBuilder {
     /// Trusts every server: anybody between here and there can read and change everything.
     pub fn danger_accept_any_certificate(mut self) -> Self {
         self.trust = Trust::Anybody;
+        self
+    }
+
+    /// Shows this certificate to servers that ask for one.
+    pub fn certificate(mut self, tls: &Tls) -> Self {
+        self.identity = Some(tls.clone());
+        self
+    }
+
+    /// Writes the secrets of the connection to the file that the environment variable `SSLKEYLOGFILE` names, if it is
+    /// set: whoever has the file can read everything.
+    pub fn log_keys(mut self) -> Self {
+        self.log_keys = true;
         self
     }
 
@@ -209,12 +226,13 @@ impl ClientBuilder {
     async fn prepare(&self, target: &Target) -> Result<(Vec<SocketAddr>, rustls::ClientConfig), ClientError> {
         let known = self.address.or_else(|| target.literal());
         if let (Some(address), Trust::Hashes(_) | Trust::Anybody) = (known, &self.trust) {
-            return Ok((vec![address], self.trust.client_config()?));
+            return Ok((vec![address], self.trust.client_config(self.identity.as_ref(), self.log_keys)?));
         }
         let (target, trust) = (target.clone(), self.trust.clone());
+        let (identity, log_keys) = (self.identity.clone(), self.log_keys);
         let prepared = on_thread(move || {
             let addresses = known.map_or_else(|| target.resolve(), |address| Ok(vec![address]));
-            Ok((addresses.map_err(ClientError::Resolve)?, trust.client_config()?))
+            Ok((addresses.map_err(ClientError::Resolve)?, trust.client_config(identity.as_ref(), log_keys)?))
         });
         prepared.await.map_err(ClientError::Resolve)?
     }

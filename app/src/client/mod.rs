@@ -1,6 +1,5 @@
 //! Clients.
 
-mod blocking;
 mod builder;
 mod connection;
 mod race;

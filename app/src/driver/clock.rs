@@ -40,6 +40,11 @@ impl Deadline {
         Poll::Pending
     }
 
+    /// Waits until the time has come.
+    pub(crate) async fn wait(&mut self) {
+        poll_fn(|context| self.poll(context)).await;
+    }
+
     /// Runs `future` until the time has come; `None` if it did not make it.
     pub(crate) async fn bound<T>(&mut self, future: impl Future<Output = T>) -> Option<T> {
         let mut future = pin!(future);

@@ -4,13 +4,12 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 
-use ring::rand::{SecureRandom, SystemRandom};
 use transom_core::rt::Runtime;
 use transom_core::{Config, Endpoint};
 
 use crate::driver::{self, Acceptor, Crew, Post, Shared};
 use crate::error::ServeError;
-use crate::tls::Tls;
+use crate::tls::{Tls, provider};
 
 /// What all endpoints of a server have in common.
 pub(super) struct Launch {
@@ -89,7 +88,8 @@ impl Launch {
         let mut key = [0; 16];
         match &self.config.random_seed {
             Some(seed) => key.copy_from_slice(&seed[..16]),
-            None => SystemRandom::new()
+            None => provider()
+                .secure_random
                 .fill(&mut key)
                 .map_err(|_| io::Error::other("the system has no random numbers for us"))?,
         }

@@ -139,7 +139,7 @@ impl<S: Clone + Send + Sync + 'static> Serve<S> {
         }
         let http = http_fallback.is_some();
         let dispatcher = Arc::new(Dispatcher { admission, protocols, state, http_fallback });
-        let launch = Arc::new(Launch::new(config, http, tls, dispatcher, count));
+        let launch = Arc::new(Launch::new(config, http, tls.clone(), dispatcher, count));
         let (addresses, stations) = launch.stations(sockets).map_err(Arc::new).map_err(ServeError::Socket)?;
         let mut threads = Threads::default();
         let mut endpoints = Vec::new();
@@ -156,6 +156,13 @@ impl<S: Clone + Send + Sync + 'static> Serve<S> {
             tracing::info!(%address, workers = count, "listening");
         }
         let server = Server::new(endpoints, addresses);
+        if let Some(interval) = tls.watch_interval() {
+            let keeping = crate::tls::keep(tls, interval, Arc::clone(runtime));
+            let server = server.handle().downgrade();
+            runtime.spawn(Box::pin(async move {
+                shutdown::until_done(Box::pin(keeping), server).await;
+            }));
+        }
         if let Some(Graceful { signal, grace }) = graceful {
             runtime.spawn(Box::pin(shutdown::on_signal(signal, grace, server.handle().downgrade())));
         }

@@ -28,6 +28,9 @@ pub struct ServerHandle {
     endpoints: Arc<Endpoints>,
 }
 
+/// A future as it is kept.
+pub(super) type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// A [`ServerHandle`] that does not keep the server.
 pub(super) struct WeakHandle(Weak<Endpoints>);
 
@@ -169,25 +172,24 @@ impl Drop for Endpoints {
 }
 
 /// Shuts the server down when `signal` is ready; ends also when the server ends otherwise.
-pub(super) async fn on_signal(
-    mut signal: Pin<Box<dyn Future<Output = ()> + Send>>,
-    grace: Duration,
-    server: WeakHandle,
-) {
+pub(super) async fn on_signal(signal: BoxFuture, grace: Duration, server: WeakHandle) {
+    if let Some(server) = until_done(signal, server).await {
+        server.shutdown(grace);
+    }
+}
+
+/// Runs a future for as long as there is the server, which it does not keep; a handle if the future came first.
+pub(super) async fn until_done(mut future: BoxFuture, server: WeakHandle) -> Option<ServerHandle> {
     // What is waited for belongs to the endpoints, which this task must not keep.
-    let Some(shared) = server.0.upgrade().and_then(|endpoints| endpoints.shared.first().cloned()) else { return };
+    let shared = server.0.upgrade()?.shared.first().cloned()?;
     let mut done = Done::new(&shared);
     let asked = poll_fn(|context| {
-        if signal.as_mut().poll(context).is_ready() {
+        if future.as_mut().poll(context).is_ready() {
             return Poll::Ready(true);
         }
         done.poll(context).map(|_| false)
     });
-    if asked.await
-        && let Some(endpoints) = server.0.upgrade()
-    {
-        ServerHandle { endpoints }.shutdown(grace);
-    }
+    if asked.await { server.0.upgrade().map(|endpoints| ServerHandle { endpoints }) } else { None }
 }
 
 fn add(sum: &mut EndpointStats, part: &EndpointStats) {

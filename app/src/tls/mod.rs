@@ -1,26 +1,42 @@
 //! Certificates: a server's own, and what a client trusts.
 
+mod certificate;
+mod client_auth;
+mod error;
+mod files;
+mod keep;
 mod pem;
+mod rotation;
 mod self_signed;
+mod store;
+mod validity;
 mod verify;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use rustls::crypto::CryptoProvider;
-use rustls::server::ParsedCertificate;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use thiserror::Error;
+use rustls_pki_types::CertificateDer;
 
+pub use client_auth::ClientCertificates;
+pub use error::TlsError;
+pub(crate) use keep::keep;
 pub(crate) use verify::Trust;
 
-/// A server's certificate chain and private key.
+use certificate::Certificate;
+use client_auth::ClientAuth;
+use store::{Source, Store};
+
+/// A server's certificate chain and private key, which can change while servers use them.
 ///
 /// Browsers accept a [self-signed](Self::self_signed) one when the page names its
-/// [hash](Self::certificate_sha256); one [from PEM files](Self::from_pem) works like that of any web server.
+/// [hash](Self::certificate_sha256), and a [rotating](Self::rotating) one for as long as the server runs; one
+/// [from PEM files](Self::from_pem) works like that of any web server.
+///
+/// Clones are the same certificate: what [`reload`](Self::reload) or [`replace`](Self::replace) does shows in all
+/// servers that were given one. New connections get the new certificate, and the open ones are not touched.
 ///
 /// # Examples
 ///
@@ -31,68 +47,37 @@ pub(crate) use verify::Trust;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// Files that a tool renews, looked at every minute:
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # fn main() -> Result<(), transom::TlsError> {
+/// let tls = transom::Tls::from_pem("cert.pem", "key.pem")?.watch(Duration::from_secs(60));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Tls {
-    config: Arc<rustls::ServerConfig>,
-    chain: Vec<CertificateDer<'static>>,
-    key: Arc<PrivateKeyDer<'static>>,
-    public_key_info: Vec<u8>,
-}
-
-/// Why a certificate or key cannot be used; always a mistake of the caller or of who made the files.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum TlsError {
-    /// A file could not be read.
-    #[error("cannot read {path:?}: {source}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The PEM text is damaged.
-    #[error("damaged PEM: {0}")]
-    Pem(String),
-    /// There is no certificate in the PEM text.
-    #[error("no certificate in the PEM text")]
-    NoCertificate,
-    /// There is no private key in the PEM text.
-    #[error("no private key in the PEM text; encrypted keys are not supported")]
-    NoKey,
-    /// Certificate and key cannot be used, or do not belong together.
-    #[error("the certificate or its key cannot be used: {0}")]
-    Unusable(#[from] rustls::Error),
-    /// A name cannot stand in a certificate.
-    #[error("{0:?} is neither a DNS name nor an IP address")]
-    InvalidName(String),
-    /// A certificate cannot be made for this number of days.
-    #[error("a certificate is valid for 1 to 3650 days, not {0}")]
-    InvalidDays(u32),
-    /// Making the certificate failed.
-    #[error("cannot make a certificate: {0}")]
-    Generate(String),
-    /// The system has no trusted root certificates.
-    #[error("no trusted root certificates found on this system: {0}")]
-    NoRoots(String),
+    store: Arc<Store>,
+    clients: ClientAuth,
+    /// How often to look whether the certificate has to change.
+    watch: Option<Duration>,
+    log_keys: bool,
 }
 
 impl Tls {
-    pub(crate) fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, TlsError> {
-        let leaf = chain.first().ok_or(TlsError::NoCertificate)?;
-        let public_key_info = ParsedCertificate::try_from(leaf)?.subject_public_key_info().to_vec();
-        let config = rustls::ServerConfig::builder_with_provider(provider())
-            .with_protocol_versions(&[&rustls::version::TLS13])?
-            .with_no_client_auth()
-            .with_single_cert(chain.clone(), key.clone_key())?;
-        let tls = Self { config: Arc::new(config), chain, key: Arc::new(key), public_key_info };
+    fn new(certificate: Certificate, source: Source) -> Self {
+        let watch = matches!(source, Source::Rotation(_)).then_some(ROTATION_WATCH);
+        let store = Arc::new(Store::new(certificate, source));
+        let tls = Self { store, clients: ClientAuth::default(), watch, log_keys: false };
         tracing::info!(sha256 = %tls.certificate_sha256_hex(), "certificate ready");
-        Ok(tls)
+        tls
     }
 
     /// SHA-256 of the certificate, as browsers want it in `serverCertificateHashes`.
     pub fn certificate_sha256(&self) -> [u8; 32] {
-        sha256(&self.chain[0])
+        self.store.current().sha256()
     }
 
     /// [`certificate_sha256`](Self::certificate_sha256) as 64 lower-case hexadecimal digits.
@@ -101,29 +86,82 @@ impl Tls {
         self.certificate_sha256().into_iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
     }
 
+    /// The hashes to publish in `serverCertificateHashes`: that of the certificate, and with a
+    /// [rotating](Self::rotating) one also that of the next.
+    pub fn certificate_hashes(&self) -> Vec<[u8; 32]> {
+        self.store.hashes()
+    }
+
     /// SHA-256 of the public key in base64, as Chromium wants it in `--ignore-certificate-errors-spki-list`.
     pub fn spki_sha256_base64(&self) -> String {
-        BASE64_STANDARD.encode(sha256(&self.public_key_info))
+        self.store.current().spki_sha256_base64()
     }
 
     /// The certificate chain in PEM, the server's own first.
     pub fn certificate_pem(&self) -> String {
-        self.chain.iter().map(|certificate| pem::encode("CERTIFICATE", certificate)).collect()
+        self.store.current().chain_pem()
     }
 
     /// The private key in PEM: a secret, to be stored where only the server can read it.
     pub fn key_pem(&self) -> String {
-        let label = match &*self.key {
-            PrivateKeyDer::Pkcs1(_) => "RSA PRIVATE KEY",
-            PrivateKeyDer::Sec1(_) => "EC PRIVATE KEY",
-            _ => "PRIVATE KEY",
-        };
-        pem::encode(label, self.key.secret_der())
+        self.store.current().key_pem()
+    }
+
+    /// When the certificate begins and when it ends to be valid; `None` if that cannot be read from it.
+    pub fn validity(&self) -> Option<(SystemTime, SystemTime)> {
+        self.store.current().validity
+    }
+
+    /// Reads the files again that the certificate came from, or takes the next step of a rotation if it is due; whether
+    /// there is another certificate now.
+    ///
+    /// # Errors
+    ///
+    /// When the new files cannot be used. The old certificate stays.
+    pub fn reload(&self) -> Result<bool, TlsError> {
+        self.store.reload(SystemTime::now())
+    }
+
+    /// Uses the certificate of another `Tls`, as it is now, from the next connection on.
+    pub fn replace(&self, other: &Self) {
+        self.store.set(other.store.current());
+    }
+
+    /// Lets the servers that are given this certificate look every `interval` whether its files have changed.
+    ///
+    /// Files that cannot be used are reported once in the log, the old certificate stays, and they are looked at again.
+    /// Zero turns the watch off. A [rotating](Self::rotating) certificate is watched every minute unless this says
+    /// otherwise.
+    pub fn watch(mut self, interval: Duration) -> Self {
+        self.watch = (!interval.is_zero()).then_some(interval);
+        self
+    }
+
+    /// Writes the secrets of all connections to the file that the environment variable `SSLKEYLOGFILE` names, if it is
+    /// set, for Wireshark and the like: whoever has the file can read everything.
+    pub fn log_keys(mut self) -> Self {
+        self.log_keys = true;
+        self
+    }
+
+    /// How often to look whether the certificate has to change.
+    pub(crate) fn watch_interval(&self) -> Option<Duration> {
+        self.watch
+    }
+
+    /// The certificate chain and a key, as a client shows them.
+    pub(crate) fn identity(&self) -> (Vec<CertificateDer<'static>>, rustls_pki_types::PrivateKeyDer<'static>) {
+        let current = self.store.current();
+        (current.chain.clone(), current.key.clone_key())
     }
 
     /// The TLS configuration for the core, which sets the ALPN protocol itself.
     pub(crate) fn server_config(&self) -> rustls::ServerConfig {
-        (*self.config).clone()
+        let mut config = self.clients.apply(Arc::clone(&self.store));
+        if self.log_keys {
+            config.key_log = Arc::new(rustls::KeyLogFile::new());
+        }
+        config
     }
 }
 
@@ -134,17 +172,33 @@ impl fmt::Debug for Tls {
     }
 }
 
+/// Where PEM files are.
+#[derive(Debug, Clone)]
+struct Files {
+    certificates: PathBuf,
+    key: PathBuf,
+}
+
 /// The one provider of cryptography, named everywhere so that no process-wide default is needed.
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
+pub(crate) fn provider() -> Arc<CryptoProvider> {
+    #[cfg(feature = "ring")]
+    let provider = rustls::crypto::ring::default_provider();
+    #[cfg(not(feature = "ring"))]
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    Arc::new(provider)
 }
 
 fn sha256(data: &[u8]) -> [u8; 32] {
+    #[cfg(not(feature = "ring"))]
+    use aws_lc_rs as ring;
     let digest = ring::digest::digest(&ring::digest::SHA256, data);
     let mut bytes = [0; 32];
     bytes.copy_from_slice(digest.as_ref());
     bytes
 }
+
+/// How often a rotating certificate is looked at; its steps are days apart.
+const ROTATION_WATCH: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
@@ -170,5 +224,19 @@ mod tests {
         for (index, byte) in tls.certificate_sha256().into_iter().enumerate() {
             assert_eq!(u8::from_str_radix(&hex[2 * index..2 * index + 2], 16), Ok(byte));
         }
+    }
+
+    #[test]
+    fn clones_change_together() {
+        let (one, other) = (Tls::self_signed(["localhost"]).unwrap(), Tls::self_signed(["localhost"]).unwrap());
+        let clone = one.clone();
+        one.replace(&other);
+        assert_eq!(clone.certificate_sha256(), other.certificate_sha256());
+        assert_eq!(clone.key_pem(), other.key_pem());
+    }
+
+    #[test]
+    fn what_came_from_nowhere_cannot_be_read_again() {
+        assert!(matches!(Tls::self_signed(["localhost"]).unwrap().reload(), Err(TlsError::NoFiles)));
     }
 }

@@ -1,41 +1,33 @@
 //! Certificates and keys as PEM text.
 
-use std::path::Path;
-
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::certificate::Certificate;
+use super::store::Source;
 use super::{Tls, TlsError};
 
 impl Tls {
-    /// Reads a certificate chain and its private key from PEM files.
-    ///
-    /// The server's own certificate comes first in the file, then those that lead to a root. The key is PKCS#8, PKCS#1
-    /// or SEC1, not encrypted.
-    ///
-    /// # Errors
-    ///
-    /// When a file cannot be read, or the two do not make a usable pair; the error says which.
-    pub fn from_pem(certificates: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self, TlsError> {
-        Self::from_pem_bytes(&read(certificates.as_ref())?, &read(key.as_ref())?)
-    }
-
     /// Takes a certificate chain and its private key as PEM text, as [`from_pem`](Self::from_pem) does from files.
     ///
     /// # Errors
     ///
     /// When the two do not make a usable pair.
     pub fn from_pem_bytes(certificates: &[u8], key: &[u8]) -> Result<Self, TlsError> {
-        let chain = certificates_from(certificates)?;
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
-            pem::Error::NoItemsFound => TlsError::NoKey,
-            // What is wrong, but nothing of the text: it is a secret.
-            _ => TlsError::Pem(String::from("the private key is not valid PEM")),
-        })?;
-        Self::new(chain, key)
+        let certificate = Certificate::new(certificates_from(certificates)?, key_from(key)?)?;
+        Ok(Self::new(certificate, Source::Given))
     }
+}
+
+/// The first private key of a PEM text.
+pub(super) fn key_from(text: &[u8]) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_slice(text).map_err(|error| match error {
+        pem::Error::NoItemsFound => TlsError::NoKey,
+        // What is wrong, but nothing of the text: it is a secret.
+        _ => TlsError::Pem(String::from("the private key is not valid PEM")),
+    })
 }
 
 /// All certificates of a PEM text; at least one.
@@ -57,10 +49,6 @@ pub(super) fn encode(label: &str, der: &[u8]) -> String {
         rest = after;
     }
     text + "-----END " + label + "-----\n"
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|source| TlsError::File { path: path.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -96,7 +84,7 @@ mod tests {
     fn a_key_of_another_certificate_is_refused() {
         let (one, other) = (Tls::self_signed(["localhost"]).unwrap(), Tls::self_signed(["localhost"]).unwrap());
         let mixed = Tls::from_pem_bytes(one.certificate_pem().as_bytes(), other.key_pem().as_bytes());
-        assert!(matches!(mixed, Err(TlsError::Unusable(_))));
+        assert!(matches!(mixed, Err(TlsError::KeyMismatch)));
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 
+use super::certificate::Certificate;
+use super::store::Source;
 use super::{Tls, TlsError};
 
 impl Tls {
@@ -39,23 +41,36 @@ impl Tls {
         if days == 0 || days > MAX_DAYS {
             return Err(TlsError::InvalidDays(days));
         }
-        let names = names.into_iter().map(|name| checked(name.into())).collect::<Result<Vec<_>, _>>()?;
-        let common_name = names.first().cloned().ok_or_else(|| TlsError::InvalidName(String::new()))?;
-        let generate = |error: rcgen::Error| TlsError::Generate(error.to_string());
-
-        let mut params = CertificateParams::new(names).map_err(generate)?;
-        params.distinguished_name.push(DnType::CommonName, common_name);
-        params.key_usages.push(KeyUsagePurpose::DigitalSignature);
-        params.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
-        let not_before = SystemTime::now() - CLOCK_SKEW;
-        params.not_before = not_before.into();
-        params.not_after = (not_before + Duration::from_secs(u64::from(days) * 24 * 3600) - MARGIN).into();
-
-        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(generate)?;
-        let certificate = params.self_signed(&key).map_err(generate)?;
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        Self::new(vec![certificate.der().clone()], key)
+        let names = checked_names(names)?;
+        Ok(Self::new(make(&names, SystemTime::now() - CLOCK_SKEW, days)?, Source::Given))
     }
+}
+
+/// Makes a certificate that begins to be valid at a time.
+pub(super) fn make(names: &[String], not_before: SystemTime, days: u32) -> Result<Certificate, TlsError> {
+    let common_name = names.first().ok_or_else(|| TlsError::InvalidName(String::new()))?;
+    let generate = |error: rcgen::Error| TlsError::Generate(error.to_string());
+
+    let mut params = CertificateParams::new(names).map_err(generate)?;
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    params.key_usages.push(KeyUsagePurpose::DigitalSignature);
+    params.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
+    params.not_before = not_before.into();
+    params.not_after = (not_before + Duration::from_secs(u64::from(days) * 24 * 3600) - MARGIN).into();
+
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(generate)?;
+    let certificate = params.self_signed(&key).map_err(generate)?;
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    Certificate::new(vec![certificate.der().clone()], key)
+}
+
+/// Names that clients can ask for.
+pub(super) fn checked_names<I>(names: I) -> Result<Vec<String>, TlsError>
+where
+    I: IntoIterator,
+    I::Item: Into<String>,
+{
+    names.into_iter().map(|name| checked(name.into())).collect()
 }
 
 /// A name that clients can ask for: rcgen takes any text.
@@ -68,13 +83,13 @@ fn checked(name: String) -> Result<String, TlsError> {
 
 /// How long browsers allow certificates to be valid that they accept by hash (W3C WebTransport, "custom certificate
 /// requirements").
-const MAX_DAYS_BY_HASH: u32 = 14;
+pub(super) const MAX_DAYS_BY_HASH: u32 = 14;
 
 /// Longest validity that can be asked for.
 const MAX_DAYS: u32 = 3650;
 
 /// How far a client's clock may be behind.
-const CLOCK_SKEW: Duration = Duration::from_secs(3600);
+pub(super) const CLOCK_SKEW: Duration = Duration::from_secs(3600);
 
 /// What a certificate is valid for less than the days asked for, so that counting the last second twice does no harm.
 const MARGIN: Duration = Duration::from_secs(60);
@@ -90,7 +105,7 @@ mod tests {
     #[test]
     fn browsers_accept_it_by_hash() {
         let tls = Tls::self_signed(["localhost", "127.0.0.1", "::1"]).unwrap();
-        let der = tls.chain[0].to_vec();
+        let der = tls.store.current().chain[0].to_vec();
         let (rest, certificate) = X509Certificate::from_der(&der).unwrap();
         assert!(rest.is_empty());
 
@@ -99,6 +114,9 @@ mod tests {
         assert!(seconds <= 14 * 24 * 3600, "{seconds} seconds");
         assert!(seconds > 13 * 24 * 3600, "{seconds} seconds");
         assert!(validity.is_valid());
+        let unix = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs().cast_signed();
+        let read = tls.validity().map(|(from, until)| (unix(from), unix(until)));
+        assert_eq!(read, Some((validity.not_before.timestamp(), validity.not_after.timestamp())));
 
         let algorithm = &certificate.public_key().algorithm;
         assert_eq!(algorithm.algorithm.to_id_string(), "1.2.840.10045.2.1", "an elliptic curve key");
@@ -114,7 +132,7 @@ mod tests {
     #[test]
     fn names_and_addresses_are_in_it() {
         let tls = Tls::self_signed(["example.org", "127.0.0.1", "::1"]).unwrap();
-        let der = tls.chain[0].to_vec();
+        let der = tls.store.current().chain[0].to_vec();
         let (_, certificate) = X509Certificate::from_der(&der).unwrap();
         let names = certificate.subject_alternative_name().unwrap().unwrap();
         let names: Vec<String> = names.value.general_names.iter().map(ToString::to_string).collect();

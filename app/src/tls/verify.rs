@@ -7,7 +7,7 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use super::{TlsError, pem, provider, sha256};
+use super::{Tls, TlsError, pem, provider, sha256};
 
 /// What a client goes by.
 #[derive(Debug, Clone, Default)]
@@ -24,8 +24,8 @@ pub(crate) enum Trust {
 }
 
 impl Trust {
-    /// The TLS configuration; reads the system's certificates, which takes a while.
-    pub(crate) fn client_config(&self) -> Result<ClientConfig, TlsError> {
+    /// The TLS configuration of a client that shows `identity` when it is asked; reads the system's certificates, which takes a while.
+    pub(crate) fn client_config(&self, identity: Option<&Tls>, log_keys: bool) -> Result<ClientConfig, TlsError> {
         let provider = provider();
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&rustls::version::TLS13])?;
@@ -41,7 +41,14 @@ impl Trust {
                 builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
             }
         };
-        Ok(builder.with_no_client_auth())
+        let mut config = match identity.map(Tls::identity) {
+            Some((chain, key)) => builder.with_client_auth_cert(chain, key)?,
+            None => builder.with_no_client_auth(),
+        };
+        if log_keys {
+            config.key_log = Arc::new(rustls::KeyLogFile::new());
+        }
+        Ok(config)
     }
 }
 
@@ -57,7 +64,7 @@ fn system_roots() -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
-fn roots(text: &[u8]) -> Result<RootCertStore, TlsError> {
+pub(super) fn roots(text: &[u8]) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in pem::certificates_from(text)? {
         roots.add(certificate)?;
@@ -124,13 +131,12 @@ impl ServerCertVerifier for ByLeaf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tls::Tls;
 
     fn judge(accepted: Accepted, tls: &Tls) -> bool {
         let verifier = ByLeaf { accepted, provider: provider() };
         let name = ServerName::try_from("elsewhere.example").unwrap();
         let now = UnixTime::since_unix_epoch(std::time::Duration::ZERO);
-        verifier.verify_server_cert(&tls.chain[0], &[], &name, &[], now).is_ok()
+        verifier.verify_server_cert(&tls.store.current().chain[0], &[], &name, &[], now).is_ok()
     }
 
     #[test]
@@ -147,8 +153,11 @@ mod tests {
     fn every_kind_of_trust_makes_a_configuration() {
         let authority = Tls::self_signed(["ca.example"]).unwrap().certificate_pem().into_bytes();
         for trust in [Trust::Authorities(authority), Trust::Hashes(vec![[1; 32]]), Trust::Anybody] {
-            trust.client_config().unwrap();
+            trust.client_config(None, false).unwrap();
         }
-        assert!(matches!(Trust::Authorities(b"nothing".to_vec()).client_config(), Err(TlsError::NoCertificate)));
+        assert!(matches!(
+            Trust::Authorities(b"nothing".to_vec()).client_config(None, false),
+            Err(TlsError::NoCertificate)
+        ));
     }
 }

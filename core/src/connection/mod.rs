@@ -13,6 +13,7 @@ mod flow;
 mod goaway;
 mod handles;
 mod hints;
+mod identity;
 mod order;
 mod plain;
 mod pump;

@@ -261,6 +261,12 @@ impl Quic {
         self.inner.crypto_session().export_keying_material(output, label, context).is_ok()
     }
 
+    pub(crate) fn peer_certificates(&self) -> Vec<Bytes> {
+        let identity = self.inner.crypto_session().peer_identity();
+        let chain = identity.and_then(|any| any.downcast::<Vec<rustls::pki_types::CertificateDer<'static>>>().ok());
+        chain.into_iter().flat_map(|chain| *chain).map(|certificate| Bytes::from(certificate.to_vec())).collect()
+    }
+
     pub(crate) fn recv_datagram(&mut self) -> Option<Bytes> {
         self.inner.datagrams().recv()
     }

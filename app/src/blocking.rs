@@ -15,10 +15,10 @@ struct Slot<T> {
 /// Runs `work` on a new thread and waits for it.
 ///
 /// When the future is dropped the thread goes on to the end of its work, for nobody.
-pub(super) async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+pub(crate) async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
     let slot = Arc::new(Mutex::new(Slot { result: None, finished: false, waker: None }));
     let finisher = Finisher(Arc::clone(&slot));
-    std::thread::Builder::new().name(String::from("transom-resolve")).spawn(move || {
+    std::thread::Builder::new().name(String::from("transom-blocking")).spawn(move || {
         let result = work();
         lock(&finisher.0).result = Some(result);
     })?;
