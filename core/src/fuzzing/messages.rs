@@ -180,28 +180,52 @@ pub fn router(data: &[u8]) {
     let by_hand = lines.iter().enumerate().filter_map(|(index, pattern)| Some((matches(pattern, path)?, index))).min();
     let found = router.find(path);
     let Some((kinds, index)) = by_hand else {
-        assert!(found.is_none_or(|found| *found.value >= MAX_PATTERNS && path.starts_with('/')));
+        assert!(found.is_none_or(|found| *found.value >= MAX_PATTERNS && decoded(path).is_some()));
         return;
     };
     let Some(found) = found else { panic!("{path:?} matches pattern {index} of {lines:?}") };
-    assert_eq!(*found.value, index);
-    assert_eq!(found.params.len(), kinds.iter().filter(|is_parameter| **is_parameter).count());
+    assert_eq!((*found.value, found.pattern), (index, lines[index]));
+    assert_eq!(found.params.len(), kinds.iter().filter(|kind| **kind > EXACT).count());
     for (name, value) in found.params.iter() {
-        assert!(lines.iter().any(|pattern| pattern.contains(&format!("{{{name}}}"))) && !value.is_empty());
+        let stands =
+            |pattern: &&str| [format!("{{{name}}}"), format!("{{*{name}}}")].iter().any(|one| pattern.contains(one));
+        assert!(lines.iter().any(stands) && !value.is_empty());
     }
 }
 
-/// For each segment whether a parameter stands for it; `None` when the path does not match.
-fn matches(pattern: &str, path: &str) -> Option<Vec<bool>> {
-    let (pattern, path): (Vec<&str>, Vec<&str>) = (pattern.split('/').collect(), path.split('/').collect());
-    if pattern.len() != path.len() || path.len() > 65 {
-        return None;
-    }
-    let one = |(pattern, segment): (&&str, &&str)| {
-        let segment = percent_decode_str(segment).decode_utf8().ok()?;
-        let is_parameter = pattern.starts_with('{');
-        let fits = if is_parameter { !segment.is_empty() } else { segment == *pattern };
-        fits.then_some(is_parameter)
+/// The segments of a path, decoded; `None` when it may match nothing.
+fn decoded(path: &str) -> Option<Vec<String>> {
+    let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
+    let one = |segment: &&str| {
+        let hex = |after: &str| after.get(..2).is_some_and(|two| two.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let whole = segment.split('%').skip(1).all(hex);
+        let segment = percent_decode_str(segment).decode_utf8().ok().filter(|_| whole)?;
+        (segment != "." && segment != "..").then(|| segment.into_owned())
     };
-    pattern.iter().zip(&path).map(one).collect()
+    segments.iter().map(one).collect::<Option<Vec<String>>>().filter(|segments| segments.len() <= 64)
 }
+
+/// For each segment which sort of thing stands for it; `None` when the path does not match.
+fn matches(pattern: &str, path: &str) -> Option<Vec<u8>> {
+    let segments = decoded(path)?;
+    let parts: Vec<&str> = pattern.strip_prefix('/')?.split('/').collect();
+    let mut kinds = Vec::new();
+    for (at, part) in parts.iter().enumerate() {
+        let segment = segments.get(at)?;
+        if part.starts_with("{*") {
+            kinds.push(REST);
+            return (segments.len() > at + 1 || !segment.is_empty()).then_some(kinds);
+        }
+        let is_parameter = part.starts_with('{');
+        if if is_parameter { segment.is_empty() } else { segment != part } {
+            return None;
+        }
+        kinds.push(if is_parameter { PARAMETER } else { EXACT });
+    }
+    (parts.len() == segments.len()).then_some(kinds)
+}
+
+/// What stands for a segment, the best first.
+const EXACT: u8 = 0;
+const PARAMETER: u8 = 1;
+const REST: u8 = 2;

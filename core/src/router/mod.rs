@@ -1,33 +1,61 @@
-//! From a path to a value: exact segments, `{parameters}` and regular expressions.
+//! From a path to a value: exact segments, `{parameters}`, `{*rest}`, regular expressions and a default.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod error;
+mod figures;
+mod params;
+mod pattern;
+#[cfg(test)]
+mod tests;
+mod tree;
 
-use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
+
 use regex::Regex;
-use thiserror::Error;
+
+pub use error::RouteError;
+pub use figures::{RouteInfo, RouteKind, RouterStats};
+pub use params::Params;
+
+use figures::Counter;
+use pattern::Part;
+use tree::Node;
 
 /// Finds the value registered for a path.
 ///
-/// A pattern is a list of segments, each exact text or `{name}`, which matches one whole segment that is not empty. Where
-/// several patterns match, exact text wins over a parameter, the earlier segment deciding; the order of insertion never
-/// matters. Segments are compared after percent-decoding, so `/caf%C3%A9` finds `/café`, while an encoded slash stays
-/// inside its segment. A path that does not decode to UTF-8 matches nothing.
+/// A pattern is a list of segments: exact text, `{name}`, which matches one whole segment that is not empty, or, as the
+/// last one, `{*name}`, which matches all that is left if it is not empty. Where several patterns match, exact text wins
+/// over a parameter and a parameter over the rest, the earlier segment deciding; the order of insertion never matters.
+/// Segments are compared after percent-decoding, once: `/caf%C3%A9` finds `/café`, while an encoded slash stays inside
+/// its segment.
 ///
 /// Regular expressions are asked when no such pattern matches, in the order in which they were added. They match the whole
-/// decoded path, in time linear in its length.
+/// decoded path, in time linear in its length. The default is found when nothing else is.
+///
+/// A path that does not decode to UTF-8, has an incomplete escape, a segment `.` or `..`, or more than 64 segments is
+/// found by the default only.
 #[derive(Debug, Clone)]
 pub struct Router<T> {
     root: Node<T>,
-    expressions: Vec<(Regex, T)>,
-    patterns: BTreeSet<String>,
+    expressions: Vec<Expression<T>>,
+    default: Option<Leaf<T>>,
+    misses: Counter,
+}
+
+/// A value with what is known of its route.
+#[derive(Debug, Clone)]
+struct Leaf<T> {
+    value: T,
+    pattern: String,
+    /// Names of the parameters in the pattern's order.
+    names: Vec<String>,
+    hits: Counter,
 }
 
 #[derive(Debug, Clone)]
-struct Node<T> {
-    exact: BTreeMap<String, Node<T>>,
-    parameter: Option<Box<Node<T>>>,
-    /// The value with the names of the parameters on the way to it.
-    value: Option<(T, Vec<String>)>,
+struct Expression<T> {
+    /// The expression between anchors.
+    whole: Regex,
+    leaf: Leaf<T>,
 }
 
 /// A value found, with what the parameters stood for.
@@ -35,54 +63,11 @@ struct Node<T> {
 pub struct Match<'a, T> {
     /// The value registered.
     pub value: &'a T,
+    /// The pattern or expression it was registered for; `*` for the default.
+    pub pattern: &'a str,
     /// The parameters, decoded.
     pub params: Params,
 }
-
-/// What the parameters of a pattern stood for, percent-decoded, in the pattern's order.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Params {
-    entries: Vec<(String, String)>,
-}
-
-/// A pattern that cannot be registered; always a mistake of the caller.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum RouteError {
-    /// It does not begin with a slash.
-    #[error("the route {0:?} does not begin with \"/\"")]
-    NotAbsolute(String),
-    /// A segment has braces that are not one `{name}`.
-    #[error("the segment {segment:?} of the route {pattern:?} is neither plain text nor one {{name}}")]
-    BadSegment {
-        /// The whole pattern.
-        pattern: String,
-        /// The segment.
-        segment: String,
-    },
-    /// A name stands twice.
-    #[error("the parameter {name:?} stands twice in the route {pattern:?}")]
-    DuplicateParameter {
-        /// The whole pattern.
-        pattern: String,
-        /// The name.
-        name: String,
-    },
-    /// It is no regular expression, or one that would take too much memory.
-    #[error("the regular expression {pattern:?} cannot be used: {reason}")]
-    BadExpression {
-        /// The expression.
-        pattern: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// Another pattern matches exactly the same paths.
-    #[error("the route {0:?} is registered already, perhaps with other parameter names")]
-    Duplicate(String),
-}
-
-/// Segments of a path looked at; longer paths match nothing.
-const MAX_SEGMENTS: usize = 64;
 
 impl<T> Default for Router<T> {
     fn default() -> Self {
@@ -93,38 +78,27 @@ impl<T> Default for Router<T> {
 impl<T> Router<T> {
     /// A router without routes.
     pub fn new() -> Self {
-        Self { root: Node::new(), expressions: Vec::new(), patterns: BTreeSet::new() }
+        Self { root: Node::new(), expressions: Vec::new(), default: None, misses: Counter::default() }
     }
 
     /// Registers a value for a pattern.
     ///
     /// # Errors
     ///
-    /// When the pattern is malformed or matches exactly the paths of another.
+    /// When the pattern is malformed, can match nothing, or matches exactly the paths of another.
     pub fn insert(&mut self, pattern: &str, value: T) -> Result<(), RouteError> {
-        let Some(rest) = pattern.strip_prefix('/') else { return Err(RouteError::NotAbsolute(pattern.into())) };
-        let mut names: Vec<String> = Vec::new();
-        let mut node = &mut self.root;
-        for segment in rest.split('/') {
-            node = match parameter(segment) {
-                Some(name) if names.iter().any(|known| known == name) => {
-                    return Err(RouteError::DuplicateParameter { pattern: pattern.into(), name: name.into() });
-                }
-                Some(name) => {
-                    names.push(name.to_owned());
-                    node.parameter.get_or_insert_with(|| Box::new(Node::new()))
-                }
-                None if segment.contains(['{', '}']) => {
-                    return Err(RouteError::BadSegment { pattern: pattern.into(), segment: segment.into() });
-                }
-                None => node.exact.entry(segment.to_owned()).or_insert_with(Node::new),
-            };
+        let parts = pattern::parse(pattern)?;
+        let duplicate =
+            |other: &Leaf<T>| Err(RouteError::Duplicate { pattern: pattern.into(), other: other.pattern.clone() });
+        if let Some(same) = self.expressions.iter().find(|expression| expression.leaf.pattern == pattern) {
+            return duplicate(&same.leaf);
         }
-        if node.value.is_some() {
-            return Err(RouteError::Duplicate(pattern.into()));
+        let place = self.root.place(&parts);
+        if let Some(other) = place {
+            return duplicate(other);
         }
-        node.value = Some((value, names));
-        self.patterns.insert(pattern.to_owned());
+        let names = parts.iter().filter_map(|part| part.name()).map(str::to_owned).collect();
+        *place = Some(Leaf::new(value, pattern.to_owned(), names));
         Ok(())
     }
 
@@ -139,168 +113,145 @@ impl<T> Router<T> {
         // Alone first, so that what is unbalanced here is not balanced by what is put around it.
         Regex::new(expression).map_err(bad)?;
         let whole = Regex::new(&format!("^(?:{expression})$")).map_err(bad)?;
-        if !self.patterns.insert(expression.to_owned()) {
-            return Err(RouteError::Duplicate(expression.into()));
+        if self.leaves().any(|leaf| leaf.pattern == expression) {
+            return Err(RouteError::Duplicate { pattern: expression.into(), other: expression.into() });
         }
-        self.expressions.push((whole, value));
+        let names = whole.capture_names().flatten().map(str::to_owned).collect();
+        self.expressions.push(Expression { whole, leaf: Leaf::new(value, expression.to_owned(), names) });
         Ok(())
     }
 
-    /// Finds the value for a path without its query.
-    pub fn find(&self, path: &str) -> Option<Match<'_, T>> {
-        let segments: Option<Vec<String>> = path
-            .strip_prefix('/')?
-            .split('/')
-            .take(MAX_SEGMENTS + 1)
-            .map(|segment| percent_decode_str(segment).decode_utf8().ok().map(String::from))
-            .collect();
-        let segments = segments.filter(|segments| segments.len() <= MAX_SEGMENTS)?;
-        let mut values = Vec::new();
-        let Some((value, names)) = self.root.find(&segments, &mut values) else { return self.find_expression(path) };
-        let entries = names.iter().cloned().zip(values.into_iter().map(str::to_owned)).collect();
-        Some(Match { value, params: Params { entries } })
+    /// Registers the value for paths that nothing else matches.
+    ///
+    /// # Errors
+    ///
+    /// When there is one already.
+    pub fn insert_default(&mut self, value: T) -> Result<(), RouteError> {
+        if self.default.is_some() {
+            return Err(RouteError::SecondDefault);
+        }
+        self.default = Some(Leaf::new(value, String::from(DEFAULT), Vec::new()));
+        Ok(())
     }
 
-    fn find_expression(&self, path: &str) -> Option<Match<'_, T>> {
-        let path = percent_decode_str(path).decode_utf8().ok()?;
-        self.expressions.iter().find_map(|(expression, value)| {
-            let captures = expression.captures(&path)?;
-            let entry = |name: &str| Some((name.to_owned(), captures.name(name)?.as_str().to_owned()));
-            let entries = expression.capture_names().flatten().filter_map(entry).collect();
-            Some(Match { value, params: Params { entries } })
+    /// Moves all routes of another router below a prefix, which may have parameters; its `/` becomes the prefix itself.
+    ///
+    /// # Errors
+    ///
+    /// When the prefix is malformed or ends with a slash, a route conflicts with one that is here, or the other router
+    /// has a default. Routes moved before that stay.
+    pub fn nest(&mut self, prefix: &str, other: Self) -> Result<(), RouteError> {
+        let parts = pattern::parse(prefix)?;
+        if matches!(parts.last(), Some(Part::Exact("") | Part::Rest(_))) {
+            let segment = prefix.rsplit('/').next().unwrap_or_default().to_owned();
+            return Err(RouteError::BadSegment { pattern: prefix.into(), segment });
+        }
+        if other.default.is_some() {
+            return Err(RouteError::NestedDefault(prefix.into()));
+        }
+        for leaf in other.root.into_leaves() {
+            let below = if leaf.pattern == "/" { "" } else { &leaf.pattern };
+            self.insert(&format!("{prefix}{below}"), leaf.value)?;
+        }
+        let prefix: String = parts.iter().map(|part| as_expression(*part)).collect();
+        for Expression { leaf, .. } in other.expressions {
+            self.insert_expression(&format!("{prefix}(?:{})", leaf.pattern), leaf.value)?;
+        }
+        Ok(())
+    }
+
+    /// Takes out the route that was registered with exactly this text, be it a pattern or an expression; `*` is the
+    /// default.
+    pub fn remove(&mut self, pattern: &str) -> Option<T> {
+        if pattern == DEFAULT {
+            return self.default.take().map(|leaf| leaf.value);
+        }
+        let parts = pattern::parse(pattern).unwrap_or_default();
+        let taken = self.root.take(&parts, |leaf| leaf.pattern == pattern);
+        let expression = self.expressions.iter().position(|expression| expression.leaf.pattern == pattern);
+        let taken = taken.or_else(|| expression.map(|index| self.expressions.remove(index).leaf));
+        taken.map(|leaf| leaf.value)
+    }
+
+    /// Finds the value for a path without its query, and counts it.
+    pub fn find(&self, path: &str) -> Option<Match<'_, T>> {
+        let found = pattern::decode(path).and_then(|segments| {
+            let Some(way) = self.root.find(&segments) else { return self.find_expression(&segments) };
+            let values = way.parameters.iter().filter_map(|&at| segments.get(at)).map(ToString::to_string);
+            let rest = segments.get(way.rest..).map(|rest| rest.join("/"));
+            let entries = way.leaf.names.iter().cloned().zip(values.chain(rest)).collect();
+            Some((way.leaf, Params::new(entries)))
+        });
+        let found = found.or_else(|| Some((self.default.as_ref()?, Params::default())));
+        let Some((leaf, params)) = found else {
+            self.misses.increase();
+            return None;
+        };
+        leaf.hits.increase();
+        Some(Match { value: &leaf.value, pattern: &leaf.pattern, params })
+    }
+
+    fn find_expression(&self, segments: &[Cow<'_, str>]) -> Option<(&Leaf<T>, Params)> {
+        let path = self.expressions.first().map(|_| format!("/{}", segments.join("/")))?;
+        self.expressions.iter().find_map(|Expression { whole, leaf }| {
+            let captures = whole.captures(&path)?;
+            let entry = |name: &String| Some((name.clone(), captures.name(name)?.as_str().to_owned()));
+            Some((leaf, Params::new(leaf.names.iter().filter_map(entry).collect())))
         })
     }
 
     /// The patterns registered, in alphabetical order.
     pub fn patterns(&self) -> impl Iterator<Item = &str> {
-        self.patterns.iter().map(String::as_str)
-    }
-}
-
-impl<T> Node<T> {
-    fn new() -> Self {
-        Self { exact: BTreeMap::new(), parameter: None, value: None }
+        self.routes().into_iter().map(|route| route.pattern)
     }
 
-    /// Depth-first, exact text before the parameter. The work is bounded by the routes registered, not by the path.
-    fn find<'a, 'p>(&'a self, segments: &'p [String], values: &mut Vec<&'p str>) -> Option<&'a (T, Vec<String>)> {
-        let Some((segment, rest)) = segments.split_first() else { return self.value.as_ref() };
-        if let Some(found) = self.exact.get(segment).and_then(|node| node.find(rest, values)) {
-            return Some(found);
-        }
-        let node = self.parameter.as_ref().filter(|_| !segment.is_empty())?;
-        values.push(segment);
-        let found = node.find(rest, values);
-        if found.is_none() {
-            values.pop();
-        }
-        found
-    }
-}
-
-impl Params {
-    /// The value of a parameter.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.entries.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    /// The routes registered, in the alphabetical order of their patterns.
+    pub fn routes(&self) -> Vec<RouteInfo<'_>> {
+        let tree = self.root.leaves().into_iter().map(|leaf| {
+            let kind = if leaf.names.is_empty() { RouteKind::Exact } else { RouteKind::Parameters };
+            (leaf, kind)
+        });
+        let expressions = self.expressions.iter().map(|expression| (&expression.leaf, RouteKind::Expression));
+        let default = self.default.iter().map(|leaf| (leaf, RouteKind::Default));
+        let routes = tree.chain(expressions).chain(default);
+        let mut routes: Vec<RouteInfo<'_>> =
+            routes.map(|(leaf, kind)| RouteInfo { pattern: &leaf.pattern, kind, hits: leaf.hits.value() }).collect();
+        routes.sort_by_key(|route| route.pattern);
+        routes
     }
 
-    /// Names and values in the pattern's order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.entries.iter().map(|(name, value)| (name.as_str(), value.as_str()))
-    }
-
-    /// Number of parameters.
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Whether the pattern had no parameters.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-}
-
-fn parameter(segment: &str) -> Option<&str> {
-    let name = segment.strip_prefix('{')?.strip_suffix('}')?;
-    let valid = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_');
-    valid.then_some(name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn router(patterns: &[&'static str]) -> Router<&'static str> {
-        let mut router = Router::new();
-        for pattern in patterns {
-            router.insert(pattern, *pattern).expect("a good pattern");
-        }
-        router
-    }
-
-    fn found(router: &Router<&'static str>, path: &str) -> Option<&'static str> {
-        router.find(path).map(|found| *found.value)
-    }
-
-    #[test]
-    fn exact_text_wins_whatever_the_order() {
-        let patterns = ["/rooms/{room}", "/rooms/lobby", "/{kind}/lobby", "/", "/rooms/{room}/{seat}"];
-        let mut reversed = patterns;
-        reversed.reverse();
-        for order in [patterns, reversed] {
-            let router = router(&order);
-            assert_eq!(found(&router, "/rooms/lobby"), Some("/rooms/lobby"));
-            assert_eq!(found(&router, "/rooms/x"), Some("/rooms/{room}"));
-            assert_eq!(found(&router, "/halls/lobby"), Some("/{kind}/lobby"));
-            assert_eq!(found(&router, "/"), Some("/"));
-            assert_eq!(found(&router, "/rooms/a/b"), Some("/rooms/{room}/{seat}"));
-            for none in ["/rooms", "/rooms/", "/rooms/a/b/c", "rooms/x", "", "//", "/rooms/lobby/"] {
-                assert_eq!(found(&router, none), None, "{none}");
+    /// Numbers of routes, of paths found and of paths not found.
+    pub fn stats(&self) -> RouterStats {
+        let mut stats = RouterStats { misses: self.misses.value(), ..RouterStats::default() };
+        for route in self.routes() {
+            stats.hits += route.hits;
+            match route.kind {
+                RouteKind::Exact => stats.exact += 1,
+                RouteKind::Parameters => stats.parameters += 1,
+                RouteKind::Expression => stats.expressions += 1,
+                RouteKind::Default => stats.has_default = true,
             }
         }
+        stats
     }
 
-    #[test]
-    fn a_dead_end_is_left_again() {
-        let router = router(&["/a/{x}/c", "/{y}/b/d"]);
-        let found = router.find("/a/b/d").expect("the second route");
-        assert_eq!((*found.value, found.params.get("y"), found.params.len()), ("/{y}/b/d", Some("a"), 1));
-    }
-
-    #[test]
-    fn parameters_are_decoded_and_slashes_in_them_stay() {
-        let router = router(&["/files/{name}", "/café"]);
-        let found = router.find("/files/a%2Fb%20c").expect("one segment");
-        assert!(!found.params.is_empty() && found.params.get("other").is_none());
-        assert_eq!(found.params.iter().collect::<Vec<_>>(), [("name", "a/b c")]);
-        assert!(router.find("/caf%C3%A9").is_some_and(|found| found.params.is_empty()));
-        assert!(router.find("/files/%FF").is_none(), "not UTF-8");
-    }
-
-    #[test]
-    fn expressions_match_whole_paths_after_the_patterns() {
-        let mut router = router(&["/files/{name}"]);
-        router.insert_expression(r"/files/.*", "all files").expect("a good expression");
-        router.insert_expression(r"/(?P<year>\d{4})/(?P<name>[\w.-]+)|/old", "by year").expect("a good expression");
-        assert_eq!(found(&router, "/files/x"), Some("/files/{name}"), "patterns first");
-        assert_eq!(found(&router, "/files/x/y"), Some("all files"));
-        let by_year = router.find("/2026/a%2Eb").expect("a year and a name");
-        assert_eq!(by_year.params.iter().collect::<Vec<_>>(), [("year", "2026"), ("name", "a.b")]);
-        assert_eq!(found(&router, "/old"), Some("by year"));
-        for none in ["/2026/a/b", "/x/2026/a", "/2026/", "/old/", "/20266/a"] {
-            assert_eq!(found(&router, none), None, "{none}");
-        }
-        for bad in ["(", "a)(b", "[", r"/files/.*"] {
-            assert!(router.insert_expression(bad, "x").is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn mistakes_are_told() {
-        let mut router = router(&["/rooms/{room}"]);
-        for bad in ["rooms", "/{}", "/a{b}", "/{a}b", "/{a b}", "/{a}/{a}", "/rooms/{other}"] {
-            assert!(router.insert(bad, "x").is_err(), "{bad}");
-        }
-        assert_eq!(router.patterns().collect::<Vec<_>>(), ["/rooms/{room}"]);
+    fn leaves(&self) -> impl Iterator<Item = &Leaf<T>> {
+        self.root.leaves().into_iter().chain(self.expressions.iter().map(|expression| &expression.leaf))
     }
 }
+
+impl<T> Leaf<T> {
+    fn new(value: T, pattern: String, names: Vec<String>) -> Self {
+        Self { value, pattern, names, hits: Counter::default() }
+    }
+}
+
+fn as_expression(part: Part<'_>) -> String {
+    match part {
+        Part::Exact(text) => format!("/{}", regex::escape(text)),
+        Part::Parameter(name) | Part::Rest(name) => format!("/(?P<{name}>[^/]+)"),
+    }
+}
+
+/// What the default route is called; neither a pattern nor an expression.
+const DEFAULT: &str = "*";
