@@ -24,6 +24,7 @@ use std::time::Instant;
 
 use tokio::runtime::Handle;
 use transom_core::rt::{Runtime, Task, Timer, UdpSocket};
+use transom_udp::Socket;
 
 /// A tokio runtime, as Transom's [`Runtime`].
 #[derive(Debug, Clone)]
@@ -61,6 +62,6 @@ impl Runtime for Tokio {
 
     fn wrap(&self, socket: std::net::UdpSocket) -> io::Result<Box<dyn UdpSocket>> {
         let _context = self.handle.enter();
-        Ok(Box::new(socket::TokioSocket::new(socket)?))
+        Ok(Box::new(Socket::new(socket::TokioSocket::new(socket)?)?))
     }
 }

@@ -33,18 +33,10 @@ impl Timer for TokioTimer {
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
-    use std::time::Duration;
-
-    use super::*;
+    use crate::Tokio;
 
     #[tokio::test]
     async fn fires_and_can_be_set_again() {
-        let start = tokio::time::Instant::now().into_std();
-        let mut timer = Box::pin(TokioTimer::new(start + Duration::from_secs(3600)));
-        timer.as_mut().reset(start);
-        poll_fn(|context| timer.as_mut().poll(context)).await;
-        timer.as_mut().reset(start + Duration::from_millis(1));
-        poll_fn(|context| timer.as_mut().poll(context)).await;
+        transom_udp::checks::timer_fires_and_can_be_set_again(&Tokio::current().unwrap()).await;
     }
 }

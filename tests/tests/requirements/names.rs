@@ -49,7 +49,9 @@ pub(crate) fn collect(root: &Path) -> Names {
     let mut names = BTreeMap::new();
     for (folder, prefix) in [
         ("core/src", "transom-core"),
+        ("runtime-udp/src", "transom-udp"),
         ("runtime-tokio/src", "transom-tokio"),
+        ("runtime-smol/src", "transom-smol"),
         ("app/src", "transom"),
         ("app/src/bin/transom", "transom-cli"),
         ("tests/src", "transom-tests"),

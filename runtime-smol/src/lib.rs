@@ -1,0 +1,119 @@
+//! Transom on smol: sockets, timers and tasks, and nothing else.
+//!
+//! The `transom` crate uses this by itself where no other runtime is at hand. Name it yourself to choose the executor
+//! that a server runs on:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use smol::Executor;
+//! use transom_core::rt::Runtime;
+//! use transom_smol::Smol;
+//!
+//! let executor = Arc::new(Executor::new());
+//! let smol: Arc<dyn Runtime> = Arc::new(Smol::with_executor(&executor));
+//! // … and `executor.run(…)` on as many threads as you like.
+//! ```
+//!
+//! Sockets and timers are those of async-io, which starts a thread of its own where nobody is in `smol::block_on`.
+
+mod socket;
+mod timer;
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use smol::Executor;
+use transom_core::rt::{Runtime, Task, Timer, UdpSocket};
+use transom_udp::Socket;
+
+/// A smol executor, as Transom's [`Runtime`].
+#[derive(Debug, Clone)]
+pub struct Smol {
+    /// `None` for the global one. Weak, as the executor keeps tasks that keep this.
+    executor: Option<Weak<Executor<'static>>>,
+}
+
+impl Smol {
+    /// Runs on smol's global executor, which has one thread unless the environment variable `SMOL_THREADS` says
+    /// otherwise.
+    pub fn global() -> Self {
+        Self { executor: None }
+    }
+
+    /// Runs on an executor of your own, which you run.
+    ///
+    /// It is not kept: when it is dropped, the servers and connections on it end.
+    pub fn with_executor(executor: &Arc<Executor<'static>>) -> Self {
+        Self { executor: Some(Arc::downgrade(executor)) }
+    }
+}
+
+impl Runtime for Smol {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn spawn(&self, task: Task) {
+        match &self.executor {
+            None => smol::spawn(task).detach(),
+            // Without its executor a task is dropped, which tells those who wait for it.
+            Some(executor) => {
+                if let Some(executor) = executor.upgrade() {
+                    executor.spawn(task).detach();
+                }
+            }
+        }
+    }
+
+    fn timer(&self, deadline: Instant) -> Pin<Box<dyn Timer>> {
+        Box::pin(timer::SmolTimer::new(deadline))
+    }
+
+    fn wrap(&self, socket: std::net::UdpSocket) -> io::Result<Box<dyn UdpSocket>> {
+        Ok(Box::new(Socket::new(socket::SmolSocket::new(socket)?)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn tasks_run_on_the_executor_that_was_named() {
+        let executor = Arc::new(Executor::new());
+        let (sender, receiver) = mpsc::channel();
+        Smol::with_executor(&executor).spawn(Box::pin(async move { sender.send(1).unwrap() }));
+        assert!(receiver.try_recv().is_err(), "nobody runs it yet");
+        assert!(executor.try_tick());
+        assert_eq!(receiver.try_recv(), Ok(1));
+    }
+
+    #[test]
+    fn tasks_end_with_their_executor() {
+        let executor = Arc::new(Executor::new());
+        let smol = Smol::with_executor(&executor);
+        let (kept, token) = (Arc::new(()), Arc::new(()));
+        let (first, second) = (Arc::clone(&kept), Arc::clone(&token));
+        let keeps_its_runtime = smol.clone();
+        smol.spawn(Box::pin(async move {
+            let _both = (first, keeps_its_runtime);
+            std::future::pending::<()>().await;
+        }));
+        assert!(executor.try_tick());
+        drop(executor);
+        smol.spawn(Box::pin(async move { drop(second) }));
+        assert_eq!((Arc::strong_count(&kept), Arc::strong_count(&token)), (1, 1));
+    }
+
+    #[test]
+    fn the_global_executor_runs_by_itself() {
+        let (sender, receiver) = mpsc::channel();
+        Smol::global().spawn(Box::pin(async move { sender.send(1).unwrap() }));
+        assert_eq!(receiver.recv(), Ok(1));
+    }
+}

@@ -1,0 +1,14 @@
+//! What Transom's runtimes do alike with a UDP socket; the waiting, in which they differ, is a [`Readiness`].
+//!
+//! The system calls (GSO, GRO, ECN, packet info) are quinn-udp's. A runtime of your own needs a [`Readiness`] for its
+//! socket, and [`Socket`] makes a [`transom_core::rt::UdpSocket`] of it.
+
+#[cfg(feature = "checks")]
+pub mod checks;
+mod message;
+mod readiness;
+mod socket;
+
+pub use quinn_udp::UdpSockRef;
+pub use readiness::Readiness;
+pub use socket::Socket;
