@@ -44,6 +44,8 @@ mod error;
 mod runtime;
 mod server;
 mod session;
+#[cfg(feature = "config")]
+mod settings;
 mod stream;
 mod tls;
 
@@ -54,6 +56,8 @@ pub use server::{
     ServerApp, ServerHandle, SessionRequest, State,
 };
 pub use session::Session;
+#[cfg(feature = "config")]
+pub use settings::{Settings, SettingsError, TlsSettings};
 pub use stream::{BiStream, RecvStream, SendStream};
 pub use tls::{ClientCertificates, Tls, TlsError};
 
