@@ -24,7 +24,7 @@ where
 {
     #[cfg(feature = "tokio")]
     {
-        let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let built = tokio::runtime::Builder::new_current_thread().enable_all().event_interval(EVENT_INTERVAL).build();
         let tokio = built.map_err(Arc::new).map_err(ServeError::Socket)?;
         let output = tokio.block_on(make(Arc::new(transom_tokio::Tokio::new(tokio.handle().clone()))));
         // What handlers still do on threads for blocking work is not waited for.
@@ -37,3 +37,8 @@ where
         Err(ServeError::NoRuntime)
     }
 }
+
+/// Tasks that run between two looks at what the system has to report. A driver takes what a whole batch of datagrams brings,
+/// which may wake a hundred tasks; tokio's own 61 would look in the middle of them, for nothing.
+#[cfg(feature = "tokio")]
+const EVENT_INTERVAL: u32 = 256;

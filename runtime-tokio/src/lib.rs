@@ -15,6 +15,10 @@
 //!
 //! The runtime needs its I/O driver and its time driver (`enable_all`).
 
+#[cfg(not(unix))]
+#[path = "portable.rs"]
+mod socket;
+#[cfg(unix)]
 mod socket;
 mod timer;
 

@@ -1,49 +1,80 @@
 //! When a UDP socket can be read and written.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::task::{Context, Poll};
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::Interest;
-use tokio::net::UdpSocket;
+use tokio::io::unix::AsyncFd;
 use transom_udp::{Readiness, UdpSockRef};
 
-/// tokio's socket, which remembers what it was told of readiness until a try says otherwise.
+/// A socket that tokio watches for arrivals, and for room only while there is none.
+///
+/// tokio's own sockets are watched for both all the time. The system tells of room whenever a datagram has left the
+/// socket's buffer, so that each one sent would wake the thread for nothing.
 #[derive(Debug)]
-pub(crate) struct TokioSocket(UdpSocket);
+pub(crate) struct TokioSocket {
+    socket: AsyncFd<std::net::UdpSocket>,
+    /// The same socket, watched for room; there while it is blocked.
+    blocked: Mutex<Option<AsyncFd<std::net::UdpSocket>>>,
+}
 
 impl TokioSocket {
     /// Takes over a bound socket; call it inside the runtime.
     pub(crate) fn new(socket: std::net::UdpSocket) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
-        UdpSocket::from_std(socket).map(Self)
+        let socket = watch(socket, Interest::READABLE)?;
+        Ok(Self { socket, blocked: Mutex::new(None) })
     }
 }
 
 impl Readiness for TokioSocket {
     fn socket(&self) -> UdpSockRef<'_> {
-        (&self.0).into()
+        self.socket.get_ref().into()
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.socket.get_ref().local_addr()
     }
 
     fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll_recv_ready(context)
+        ready!(self.socket.poll_read_ready(context))?.retain_ready();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll_send_ready(context)
+        let mut blocked = self.blocked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(watched) = &*blocked {
+            ready!(watched.poll_write_ready(context))?.retain_ready();
+            *blocked = None;
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn try_read(&self, attempt: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-        self.0.try_io(Interest::READABLE, attempt)
+        self.socket.try_io(Interest::READABLE, |_| attempt())
     }
 
     fn try_write(&self, attempt: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-        self.0.try_io(Interest::WRITABLE, attempt)
+        let result = attempt();
+        if result.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
+            // A descriptor of its own, since one can be watched only once. There may be room again by now; to be watched
+            // begins with being told so.
+            let socket = self.socket.get_ref().try_clone()?;
+            let watched = watch(socket, Interest::WRITABLE)?;
+            *self.blocked.lock().unwrap_or_else(PoisonError::into_inner) = Some(watched);
+        }
+        result
     }
+}
+
+#[allow(
+    deprecated,
+    reason = "tokio's other way is unsafe, for the sake of types that lie about their descriptor; this one does not"
+)]
+fn watch(socket: std::net::UdpSocket, interest: Interest) -> io::Result<AsyncFd<std::net::UdpSocket>> {
+    AsyncFd::with_interest(socket, interest)
 }
 
 #[cfg(test)]

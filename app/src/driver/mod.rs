@@ -11,6 +11,7 @@ mod events;
 #[cfg(all(test, feature = "tokio"))]
 mod leaks;
 mod outgoing;
+mod patience;
 mod phase;
 mod session_cell;
 pub(crate) mod shared;
@@ -40,6 +41,7 @@ pub(crate) use waiters::{Delivery, Kind, Slot, Ticket};
 
 use events::Work;
 use outgoing::Outgoing;
+use patience::Patience;
 use turn::Next;
 
 /// Answers clients' requests for sessions.
@@ -64,6 +66,7 @@ pub(crate) struct Driver {
     /// Datagrams that arrived and are not in the core yet, the next one last.
     received: Vec<Receive>,
     outgoing: Outgoing,
+    patience: Patience,
     work: Work,
 }
 
@@ -95,6 +98,7 @@ pub(crate) fn start(
         timer,
         armed: None,
         received: Vec::new(),
+        patience: Patience::default(),
         work: Work::default(),
     };
     runtime.spawn(Box::pin(driver));

@@ -62,6 +62,8 @@ struct DriverSlot {
     waker: Option<Waker>,
     /// Whether the driver runs anyway before it sleeps again, so that waking it would be work for nothing.
     scheduled: bool,
+    /// Whether a handle left something to send since the driver last ran.
+    asked: bool,
 }
 
 /// What has to wait until the lock is free again, because it runs code of others.
@@ -69,6 +71,12 @@ struct DriverSlot {
 struct AfterUnlock {
     wake: Option<Waker>,
     discard: Vec<Waker>,
+}
+
+impl AfterUnlock {
+    fn is_nothing(&self) -> bool {
+        self.wake.is_none() && self.discard.is_empty()
+    }
 }
 
 impl Shared {
@@ -92,7 +100,7 @@ impl Shared {
             failure: None,
             stopped: false,
             done: WaitList::default(),
-            driver: DriverSlot { waker: None, scheduled: true },
+            driver: DriverSlot { waker: None, scheduled: true, asked: false },
             after: AfterUnlock::default(),
         };
         Arc::new(Self { state: Mutex::new(state), runtime, post })
@@ -107,6 +115,9 @@ impl Shared {
     pub(crate) fn act<R>(&self, act: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.lock();
         let result = act(&mut state);
+        if state.after.is_nothing() {
+            return result;
+        }
         let after = std::mem::take(&mut state.after);
         drop(state);
         if let Some(waker) = after.wake {
@@ -190,6 +201,7 @@ impl fmt::Debug for Shared {
 impl State {
     /// Says that the driver has something to do.
     pub(crate) fn wake_driver(&mut self) {
+        self.driver.asked = true;
         if !self.driver.scheduled {
             self.driver.scheduled = true;
             self.after.wake = self.driver.waker.take();
@@ -201,9 +213,11 @@ impl State {
         self.after.discard.extend(waker);
     }
 
-    /// For the driver: it runs now, and later calls of [`wake_driver`](Self::wake_driver) shall wake it again.
-    pub(crate) fn driver_runs(&mut self, context: &Context<'_>) {
+    /// For the driver: it runs now, and later calls of [`wake_driver`](Self::wake_driver) shall wake it again. Returns
+    /// whether there were any since it last ran.
+    pub(crate) fn driver_runs(&mut self, context: &Context<'_>) -> bool {
         self.driver.scheduled = false;
+        let asked = std::mem::take(&mut self.driver.asked);
         match &self.driver.waker {
             Some(waker) if waker.will_wake(context.waker()) => {}
             _ => {
@@ -211,6 +225,7 @@ impl State {
                 self.discard(replaced);
             }
         }
+        asked
     }
 
     /// For the driver: it runs again without being woken, after the tasks it is about to wake.

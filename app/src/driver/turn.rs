@@ -27,6 +27,8 @@ struct Outcome {
     phase: Phase,
     /// Whether that is new; the next step may be due as well, but only after this one's output is sent.
     stepped: bool,
+    /// Whether it sent nothing, for the sake of tasks.
+    waits: bool,
     /// When the core wants another turn.
     core: Option<Instant>,
 }
@@ -60,7 +62,7 @@ impl Driver {
         if outcome.phase == Phase::Done {
             return Ok(Next::Stop);
         }
-        if woken {
+        if woken || outcome.waits {
             return Ok(Next::Yield);
         }
         if more || outcome.stepped || !self.received.is_empty() {
@@ -92,11 +94,11 @@ impl Driver {
 
     /// Everything that needs the lock.
     fn act(&mut self, context: &Context<'_>) -> Outcome {
-        let Self { shared, received, outgoing, work, .. } = self;
+        let Self { shared, received, outgoing, work, patience, .. } = self;
         let now = shared.runtime().now();
         shared.act(|state| {
             state.now = now;
-            state.driver_runs(context);
+            let asked = state.driver_runs(context);
             let rest = received.len().saturating_sub(MAX_DATAGRAMS);
             for datagram in received.drain(rest..).rev() {
                 state.endpoint.handle_receive(now, datagram);
@@ -106,13 +108,16 @@ impl Driver {
             }
             state.take_events(work);
             let stepped = state.advance_phase();
-            outgoing.fill(&mut state.endpoint, now);
-            // Sending makes events, too, and so may the steps towards the end.
-            state.take_events(work);
-            if work.is_some() {
+            let waits = patience.waits(work.is_some(), asked || stepped);
+            if !waits {
+                outgoing.fill(&mut state.endpoint, now);
+                // Sending makes events, too, and so may the steps towards the end.
+                state.take_events(work);
+            }
+            if work.is_some() || waits {
                 state.driver_returns();
             }
-            Outcome { now, phase: state.phase, stepped, core: state.endpoint.poll_timeout() }
+            Outcome { now, phase: state.phase, stepped, waits, core: state.endpoint.poll_timeout() }
         })
     }
 

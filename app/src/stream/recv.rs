@@ -29,6 +29,8 @@ pub struct RecvStream {
 enum Reading {
     /// There may be more.
     Open,
+    /// Everything was read, and the end is known.
+    AtEnd,
     /// The end was read.
     Finished,
     /// The stream was stopped, or an error was reported.
@@ -141,10 +143,15 @@ impl RecvStream {
     /// [`ReadError::Closed`] when the end was read or the stream was stopped before, [`ReadError::SessionEnded`] when
     /// the session is over.
     pub fn stop(&mut self, code: u32) -> Result<(), ReadError> {
-        if self.reading != Reading::Open {
-            return Err(ReadError::Closed);
+        match self.reading {
+            Reading::Open => self.reading = Reading::Closed,
+            // Nothing is left that the peer could stop.
+            Reading::AtEnd => {
+                self.reading = Reading::Closed;
+                return Ok(());
+            }
+            Reading::Finished | Reading::Closed => return Err(ReadError::Closed),
         }
-        self.reading = Reading::Closed;
         match self.stream.act(|connection, id| connection.recv_stream(id).stop(code)) {
             Some(Ok(())) => Ok(()),
             _ => Err(self.closed()),
@@ -167,16 +174,30 @@ impl RecvStream {
         }
         match self.reading {
             Reading::Open => {}
-            Reading::Finished => return Poll::Ready(Ok(None)),
+            Reading::AtEnd | Reading::Finished => {
+                self.reading = Reading::Finished;
+                return Poll::Ready(Ok(None));
+            }
             Reading::Closed => return Poll::Ready(Err(self.closed())),
         }
-        let attempt = |connection: &mut Connection, id| match connection.recv_stream(id).read(max) {
-            Err(transom_core::ReadError::Blocked) => None,
-            result => Some(result),
+        let mut at_end = false;
+        let attempt = |connection: &mut Connection, id| {
+            let mut stream = connection.recv_stream(id);
+            match stream.read(max) {
+                Err(transom_core::ReadError::Blocked) => None,
+                result => {
+                    // Often the end comes with the last bytes: whoever asks for it next need not come back for it.
+                    at_end = stream.is_at_end() && stream.read(max) == Ok(None);
+                    Some(result)
+                }
+            }
         };
         let result = ready!(self.stream.poll(context, Slot::Read, &mut self.registered, attempt));
         if let Some(Ok(Some(bytes))) = result {
             self.bytes_read += bytes.len() as u64;
+            if at_end {
+                self.reading = Reading::AtEnd;
+            }
             return Poll::Ready(Ok(Some(bytes)));
         }
         self.reading = if let Some(Ok(None)) = result { Reading::Finished } else { Reading::Closed };

@@ -24,6 +24,7 @@ pub(super) async fn serve(setup: &Setup) -> Result<(), Failure> {
         .route("/broadcast", broadcast)
         .config(core_loop::config(setup.tuning))
         .bind(setup.listen, tls)
+        .workers(1)
         .start()?;
     announce(server.local_addrs()[0]);
     server.wait().await?;

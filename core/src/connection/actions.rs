@@ -162,7 +162,7 @@ impl Connection {
     }
 
     /// The header of a WebTransport stream is read: find its session, hold it, or turn it away.
-    fn attach(&mut self, stream: StreamId, id: SessionId) {
+    pub(super) fn attach(&mut self, stream: StreamId, id: SessionId) {
         self.timers.set(Timer::Undecided(stream), None);
         self.counters.streams_opened_by_peer += 1;
         let sends = stream.direction() == Direction::Bidirectional;

@@ -82,19 +82,26 @@ impl Connection {
 
     /// Bytes were written on a stream.
     pub(super) fn sent(&mut self, stream: StreamId, bytes: usize) {
-        let Some(entry) = self.streams.webtransport(stream).filter(|entry| entry.counted) else { return };
-        let id = entry.session;
-        if let Some(flow) = self.flow(id) {
+        let Some(entry) = self.streams.webtransport(stream) else { return };
+        entry.bytes_written += bytes as u64;
+        let counted = entry.counted;
+        let Some(session) = self.sessions.get_mut(entry.session) else { return };
+        session.stats.bytes_written += bytes as u64;
+        if let Some(flow) = session.flow.as_mut().filter(|_| counted) {
             flow.sent(bytes);
         }
     }
 
-    /// The application read bytes of a stream. Returns whether the peer was allowed to send them; if not, the session is
-    /// over.
-    pub(super) fn consumed(&mut self, stream: StreamId, bytes: usize) -> bool {
-        let Some(entry) = self.streams.webtransport(stream).filter(|entry| entry.counted) else { return true };
-        let id = entry.session;
-        let Some(flow) = self.flow(id) else { return true };
+    /// The application read bytes of a stream, the last ones if `at_end`. Returns whether the peer was allowed to send
+    /// them; if not, the session is over.
+    pub(super) fn consumed(&mut self, stream: StreamId, bytes: usize, at_end: bool) -> bool {
+        let Some(entry) = self.streams.webtransport(stream) else { return true };
+        entry.bytes_read += bytes as u64;
+        entry.at_end = at_end;
+        let (id, counted) = (entry.session, entry.counted);
+        let Some(session) = self.sessions.get_mut(id) else { return true };
+        session.stats.bytes_read += bytes as u64;
+        let Some(flow) = session.flow.as_mut().filter(|_| counted) else { return true };
         let Ok(due) = flow.read(bytes) else {
             self.overused(id);
             return false;

@@ -245,15 +245,17 @@ impl SendStream<'_> {
 
     /// Whether data can be given to QUIC: the header must have left.
     fn ready(&mut self) -> Result<(), WriteError> {
-        match self.half() {
-            None | Some(SendHalf::Finishing | SendHalf::Done) => Err(WriteError::Closed),
-            Some(SendHalf::Stopped(code)) => {
+        let entry = self.connection.streams.webtransport(self.id).filter(|entry| !entry.held);
+        match entry.map(|entry| (entry.send, entry.preamble.is_empty())) {
+            Some((SendHalf::Open, true)) => Ok(()),
+            None | Some((SendHalf::Finishing | SendHalf::Done, _)) => Err(WriteError::Closed),
+            Some((SendHalf::Stopped(code), _)) => {
                 // Told, so that nobody has to ask for this half to be forgotten.
                 self.connection.set_send(self.id, SendHalf::Done);
                 Err(WriteError::Stopped(app_error::from_http3(code.0)))
             }
-            Some(SendHalf::Open) if self.connection.flush_preamble(self.id) => Ok(()),
-            Some(SendHalf::Open) => self.blocked(),
+            Some((SendHalf::Open, false)) if self.connection.flush_preamble(self.id) => Ok(()),
+            Some((SendHalf::Open, false)) => self.blocked(),
         }
     }
 
@@ -277,7 +279,6 @@ impl SendStream<'_> {
             Write::Taken(taken) => {
                 self.connection.sent(self.id, taken);
                 self.connection.took(self.id, taken, wanted);
-                self.connection.count_written(self.id, taken);
                 Ok(taken)
             }
             Write::Blocked => {
@@ -307,28 +308,34 @@ impl RecvStream<'_> {
     ///
     /// `Blocked` when nothing is there yet; [`Event::StreamReadable`](crate::Event::StreamReadable) follows.
     pub fn read(&mut self, max: usize) -> Result<Option<Bytes>, ReadError> {
-        if !self.is_open() {
-            return Err(ReadError::Closed);
-        }
+        let Some(entry) = self.open() else { return Err(ReadError::Closed) };
         if max == 0 {
             return Ok(Some(Bytes::new()));
         }
-        let result = match self.connection.quic.read(self.id, max) {
-            Read::Bytes(bytes) if self.connection.consumed(self.id, bytes.len()) => {
-                self.connection.count_read(self.id, bytes.len());
+        if entry.at_end {
+            self.done();
+            return Ok(None);
+        }
+        let result = match self.connection.quic.read_to_end(self.id, max) {
+            (Read::Bytes(bytes), at_end) if self.connection.consumed(self.id, bytes.len(), at_end) => {
                 return Ok(Some(bytes));
             }
-            Read::Bytes(_) => return Err(ReadError::Closed),
-            Read::Blocked => return Err(ReadError::Blocked),
-            Read::End => Ok(None),
-            Read::Reset(code) => {
+            (Read::Bytes(_), _) => return Err(ReadError::Closed),
+            (Read::Blocked, _) => return Err(ReadError::Blocked),
+            (Read::End, _) => Ok(None),
+            (Read::Reset(code), _) => {
                 self.connection.dropped(self.id, false);
                 Err(ReadError::Reset(app_error::from_http3(code.0)))
             }
-            Read::Closed => Err(ReadError::Closed),
+            (Read::Closed, _) => Err(ReadError::Closed),
         };
         self.done();
         result
+    }
+
+    /// Whether everything up to the end was read, as far as is known without [`read`](Self::read) having returned it.
+    pub fn is_at_end(&mut self) -> bool {
+        self.open().is_some_and(|entry| entry.at_end)
     }
 
     /// Tells the peer that nothing more will be read; unread data is dropped.
@@ -337,23 +344,22 @@ impl RecvStream<'_> {
     ///
     /// `Closed` when the end or a reset was read before, or the stream was stopped.
     pub fn stop(&mut self, code: u32) -> Result<(), ReadError> {
-        if !self.is_open() {
-            return Err(ReadError::Closed);
+        let Some(entry) = self.open() else { return Err(ReadError::Closed) };
+        // With the end there is nothing left that anybody could stop.
+        if !entry.at_end {
+            self.connection.quic.stop(self.id, ErrorCode(app_error::to_http3(code)));
+            self.connection.dropped(self.id, true);
         }
-        self.connection.quic.stop(self.id, ErrorCode(app_error::to_http3(code)));
-        self.connection.dropped(self.id, true);
         self.done();
         Ok(())
     }
 
-    fn is_open(&mut self) -> bool {
-        self.connection.streams.webtransport(self.id).is_some_and(|entry| !entry.held && entry.recv == RecvHalf::Open)
+    fn open(&mut self) -> Option<&mut WebTransportStream> {
+        let entry = self.connection.streams.webtransport(self.id);
+        entry.filter(|entry| !entry.held && entry.recv == RecvHalf::Open)
     }
 
     fn done(&mut self) {
-        if let Some(entry) = self.connection.streams.webtransport(self.id) {
-            entry.recv = RecvHalf::Done;
-        }
-        self.connection.forget_if_over(self.id);
+        self.connection.set_read(self.id);
     }
 }

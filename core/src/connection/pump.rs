@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::quic::{QuicEvent, Read, Write};
 use super::streams::{Entry, HttpStream, RecvHalf, SendHalf};
 use super::{Connection, Timer};
-use crate::h3::GLITCH_REFUSED;
+use crate::h3::{FIRST_READ, GLITCH_REFUSED};
 use crate::session::transition::Input;
 use crate::wire::{app_error, datagram};
 use crate::{Direction, ErrorCode, Event, Role, SessionId, StreamId};
@@ -105,8 +105,23 @@ impl Connection {
         if stream.direction() == Direction::Bidirectional && stream.initiator() == Role::Client {
             self.client_bidi_opened = self.client_bidi_opened.max(stream.0 / 4 + 1);
         }
-        self.h3.opened(stream);
-        self.streams.insert(stream, Entry::Http(HttpStream::default()));
+        // One that was opened before it in the same batch may have ended the connection.
+        if self.error.is_some() {
+            return;
+        }
+        let first = self.quic.read(stream, FIRST_READ);
+        if let Read::Bytes(bytes) = first {
+            // Most streams belong to sessions and say so in their first packet: those take no detour.
+            if let Some(session) = self.h3.opened_with(stream, bytes) {
+                return self.attach(stream, session);
+            }
+            self.streams.insert(stream, Entry::Http(HttpStream::default()));
+        } else {
+            self.h3.opened(stream);
+            self.streams.insert(stream, Entry::Http(HttpStream::default()));
+            self.http_read(stream, first);
+        }
+        self.act();
         self.read_http(stream);
     }
 
@@ -133,15 +148,11 @@ impl Connection {
             if wanted == 0 || self.error.is_some() {
                 break;
             }
-            match self.quic.read(stream, wanted) {
-                Read::Bytes(bytes) => self.h3.received(stream, bytes),
-                Read::End => self.h3.finished(stream),
-                Read::Reset(code) => self.h3.reset(stream, code),
+            let read = self.quic.read(stream, wanted);
+            if !self.http_read(stream, read) {
                 // Closed: its end was read, or it was stopped, before it was answered.
-                Read::Blocked | Read::Closed => {
-                    self.stop_answered(stream);
-                    break;
-                }
+                self.stop_answered(stream);
+                break;
             }
             self.act();
         }
@@ -158,6 +169,17 @@ impl Connection {
             self.act();
         }
         self.watch(stream);
+    }
+
+    /// Tells HTTP/3 what was read of a stream; whether there was anything.
+    fn http_read(&mut self, stream: StreamId, read: Read) -> bool {
+        match read {
+            Read::Bytes(bytes) => self.h3.received(stream, bytes),
+            Read::End => self.h3.finished(stream),
+            Read::Reset(code) => self.h3.reset(stream, code),
+            Read::Blocked | Read::Closed => return false,
+        }
+        true
     }
 
     /// What an answered request still had to say was read; the rest is not wanted.

@@ -168,23 +168,40 @@ impl Quic {
     }
 
     pub(crate) fn read(&mut self, stream: StreamId, max: usize) -> Read {
+        self.read_once(stream, max, false).0
+    }
+
+    /// The same; also says whether what was read was the last of the stream, which is then over for QUIC. Asking with the
+    /// bytes costs less than asking again.
+    pub(crate) fn read_to_end(&mut self, stream: StreamId, max: usize) -> (Read, bool) {
+        self.read_once(stream, max, true)
+    }
+
+    fn read_once(&mut self, stream: StreamId, max: usize, look_for_end: bool) -> (Read, bool) {
         if !self.receives(stream) {
-            return Read::Closed;
+            return (Read::Closed, false);
         }
         let mut recv = self.inner.recv_stream(quinn_id(stream));
         let mut chunks = match recv.read(true) {
             Ok(chunks) => chunks,
-            Err(quinn::ReadableError::ClosedStream | quinn::ReadableError::IllegalOrderedRead) => return Read::Closed,
+            Err(quinn::ReadableError::ClosedStream | quinn::ReadableError::IllegalOrderedRead) => {
+                return (Read::Closed, false);
+            }
         };
+        let mut at_end = false;
         let read = match chunks.next(max) {
-            Ok(Some(chunk)) => Read::Bytes(chunk.bytes),
+            Ok(Some(chunk)) => {
+                // Nothing of what may follow is taken.
+                at_end = look_for_end && matches!(chunks.next(0), Ok(None));
+                Read::Bytes(chunk.bytes)
+            }
             Ok(None) => Read::End,
             Err(quinn::ReadError::Blocked) => Read::Blocked,
             Err(quinn::ReadError::Reset(code)) => Read::Reset(ErrorCode(code.into_inner())),
         };
         // Whether flow control credit must leave shows in the next poll_transmit, which always follows.
         let _ = chunks.finalize();
-        read
+        (read, at_end)
     }
 
     /// Looks for a reset without reading data; the stream is forgotten once one was found.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use http::StatusCode;
 
-use super::streams::{Entry, HttpStream, SendHalf};
+use super::streams::{Entry, HttpStream, RecvHalf, SendHalf};
 use super::{Connection, Timer};
 use crate::h3::{GLITCH_REFUSED, GLITCH_RESET};
 use crate::session::SessionState;
@@ -245,24 +245,33 @@ impl Connection {
         self.writes_no_more(stream);
         let Some(entry) = self.streams.webtransport(stream) else { return };
         let before = std::mem::replace(&mut entry.send, half);
-        let id = entry.session;
+        let (id, over) = (entry.session, entry.is_over());
         if let Some(session) = self.sessions.get_mut(id) {
             session.unacknowledged += usize::from(half == SendHalf::Finishing);
             session.unacknowledged -= usize::from(before == SendHalf::Finishing).min(session.unacknowledged);
         }
-        self.forget_if_over(stream);
+        if over {
+            self.forget(id, stream);
+        }
     }
 
-    pub(super) fn forget_if_over(&mut self, stream: StreamId) {
+    /// The application will read nothing more of a stream.
+    pub(super) fn set_read(&mut self, stream: StreamId) {
         let Some(entry) = self.streams.webtransport(stream) else { return };
-        if entry.is_over() {
-            let id = entry.session;
-            self.streams.remove(stream);
-            if let Some(session) = self.sessions.get_mut(id) {
-                session.streams.remove(&stream);
-            }
-            self.stream_over(id, stream);
+        entry.recv = RecvHalf::Done;
+        let (id, over) = (entry.session, entry.is_over());
+        if over {
+            self.forget(id, stream);
         }
+    }
+
+    /// Both halves of a stream are done.
+    fn forget(&mut self, id: SessionId, stream: StreamId) {
+        self.streams.remove(stream);
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.streams.remove(&stream);
+        }
+        self.stream_over(id, stream);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Connection;
 use super::handles::{RecvStream, SendStream, Session};
-use crate::{ConnectionStats, DatagramStats, RecvStreamStats, SendStreamStats, SessionId, SessionStats, StreamId};
+use crate::{ConnectionStats, DatagramStats, RecvStreamStats, SendStreamStats, SessionId, SessionStats};
 
 impl Connection {
     /// Figures of the connection up to now.
@@ -22,24 +22,6 @@ impl Connection {
         self.counters.datagrams_received += stats.received;
         self.counters.datagrams_dropped += stats.dropped_incoming + stats.dropped_outgoing;
         self.counters.datagrams_expired += stats.expired_incoming + stats.expired_outgoing;
-    }
-
-    /// Counts bytes that a stream took from the application.
-    pub(super) fn count_written(&mut self, stream: StreamId, bytes: usize) {
-        let Some(entry) = self.streams.webtransport(stream) else { return };
-        entry.bytes_written += bytes as u64;
-        if let Some(session) = self.sessions.get_mut(entry.session) {
-            session.stats.bytes_written += bytes as u64;
-        }
-    }
-
-    /// Counts bytes that a stream gave to the application.
-    pub(super) fn count_read(&mut self, stream: StreamId, bytes: usize) {
-        let Some(entry) = self.streams.webtransport(stream) else { return };
-        entry.bytes_read += bytes as u64;
-        if let Some(session) = self.sessions.get_mut(entry.session) {
-            session.stats.bytes_read += bytes as u64;
-        }
     }
 }
 

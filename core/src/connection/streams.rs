@@ -56,6 +56,8 @@ pub(crate) struct WebTransportStream {
     pub(crate) counted: bool,
     /// Its session does not exist yet; nobody may see it.
     pub(crate) held: bool,
+    /// Everything was read up to the end, of which the application has not been told.
+    pub(crate) at_end: bool,
     pub(crate) bytes_written: u64,
     pub(crate) bytes_read: u64,
 }
@@ -92,6 +94,7 @@ impl WebTransportStream {
             order: 0,
             counted: false,
             held,
+            at_end: false,
             bytes_written: 0,
             bytes_read: 0,
         }
@@ -110,6 +113,7 @@ impl WebTransportStream {
             order: 0,
             counted,
             held: false,
+            at_end: false,
             bytes_written: 0,
             bytes_read: 0,
         }

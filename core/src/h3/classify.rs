@@ -1,4 +1,4 @@
-//! Reads just enough of a new stream to know what it is: at most two variable-length integers.
+//! Reads enough of a new stream to know what it is, and nothing that belongs to the application.
 
 use bytes::Bytes;
 
@@ -28,26 +28,31 @@ pub(crate) enum Class {
 #[derive(Debug)]
 pub(crate) struct Classifier {
     direction: Direction,
-    webtransport: bool,
-    taken: [u8; 8],
+    taken: [u8; 16],
     length: usize,
 }
 
 impl Classifier {
     pub(crate) fn new(stream: StreamId) -> Self {
-        Self { direction: stream.direction(), webtransport: false, taken: [0; 8], length: 0 }
+        Self { direction: stream.direction(), taken: [0; 16], length: 0 }
     }
 
-    /// How many bytes the current integer still needs, never more: what follows belongs to somebody else.
+    /// How many bytes to read now. What belongs to the application is never among them.
     pub(crate) fn wants(&self) -> usize {
-        let first = self.taken.first().copied().unwrap_or(0);
-        let whole = if self.length == 0 { 1 } else { varint::length_from_first_byte(first) };
-        whole - self.length.min(whole)
+        let taken = self.taken();
+        let Some(&first) = taken.first() else { return FIRST_READ };
+        match varint::decode(taken) {
+            None => varint::length_from_first_byte(first) - taken.len(),
+            Some((_, used)) => match taken.get(used) {
+                None => 1,
+                Some(&second) => (used + varint::length_from_first_byte(second)).saturating_sub(taken.len()),
+            },
+        }
     }
 
     /// Whether nothing was read yet.
     pub(crate) fn is_empty(&self) -> bool {
-        self.length == 0 && !self.webtransport
+        self.length == 0
     }
 
     /// Takes at most [`wants`](Self::wants) bytes; returns the class once it is known.
@@ -58,28 +63,37 @@ impl Classifier {
                 self.length += 1;
             }
         }
-        let taken = self.taken.get(..self.length)?;
-        let (value, _) = varint::decode(taken)?;
-        if self.webtransport {
-            return Some(Class::WebTransport { session: value });
-        }
+        let (value, used) = varint::decode(self.taken())?;
         let class = match (self.direction, value) {
             (Direction::Unidirectional, kind::WEBTRANSPORT_UNI)
             | (Direction::Bidirectional, kind::WEBTRANSPORT_BIDI) => {
-                self.webtransport = true;
-                self.length = 0;
-                return None;
+                let (session, _) = varint::decode(self.taken().get(used..)?)?;
+                Class::WebTransport { session }
             }
             (Direction::Unidirectional, kind::CONTROL) => Class::Control,
             (Direction::Unidirectional, kind::PUSH) => Class::Push,
             (Direction::Unidirectional, kind::QPACK_ENCODER) => Class::QpackEncoder,
             (Direction::Unidirectional, kind::QPACK_DECODER) => Class::QpackDecoder,
             (Direction::Unidirectional, _) => Class::Unknown,
-            (Direction::Bidirectional, _) => Class::Request { taken: Bytes::copy_from_slice(taken) },
+            (Direction::Bidirectional, _) => Class::Request { taken: Bytes::copy_from_slice(self.taken()) },
         };
         Some(class)
     }
+
+    /// What was read behind the type of a unidirectional stream of HTTP/3.
+    pub(crate) fn rest(&self) -> Bytes {
+        let used = varint::decode(self.taken()).map_or(0, |(_, used)| used);
+        Bytes::copy_from_slice(self.taken().get(used..).unwrap_or_default())
+    }
+
+    fn taken(&self) -> &[u8] {
+        self.taken.get(..self.length).unwrap_or_default()
+    }
 }
+
+/// Bytes that every stream is asked for first. The header of a WebTransport stream is no shorter: its type takes two bytes
+/// in the shortest form, and the session id one. What more of another stream is read by it is HTTP/3's own.
+pub(crate) const FIRST_READ: usize = 3;
 
 #[cfg(test)]
 mod tests {
@@ -104,9 +118,29 @@ mod tests {
     fn reads_two_integers_and_no_byte_more() {
         assert_eq!(classify(2, &[0x40, 0x54, 0x04, 9, 9]), (Some(Class::WebTransport { session: 4 }), 3));
         assert_eq!(classify(0, &[0x40, 0x41, 0x44, 0x00, 9]), (Some(Class::WebTransport { session: 0x400 }), 4));
-        assert_eq!(classify(2, &[0x00, 0x04]), (Some(Class::Control), 1));
-        assert_eq!(classify(2, &[0x21, 0x04]), (Some(Class::Unknown), 1));
-        assert_eq!(classify(0, &[0x01, 9]), (Some(Class::Request { taken: Bytes::from_static(&[1]) }), 1));
+    }
+
+    #[test]
+    fn what_is_read_of_other_streams_is_kept() {
+        assert_eq!(classify(2, &[0x00, 0x04]), (Some(Class::Control), 2));
+        assert_eq!(classify(2, &[0x21, 0x04]), (Some(Class::Unknown), 2));
+        assert_eq!(classify(0, &[0x01, 9, 8, 7]), (Some(Class::Request { taken: Bytes::from_static(&[1, 9, 8]) }), 3));
+        let mut classifier = Classifier::new(StreamId(2));
+        assert_eq!(classifier.push(&[0x00, 0x04, 0x05]), Some(Class::Control));
+        assert_eq!(classifier.rest(), Bytes::from_static(&[4, 5]));
+    }
+
+    #[test]
+    fn the_shortest_header_of_a_session_s_stream_is_what_is_asked_for_first() {
+        for stream in [0, 2] {
+            let mut header = bytes::BytesMut::new();
+            match StreamId(stream).direction() {
+                Direction::Bidirectional => crate::wire::stream_header::encode_bidi(0, &mut header),
+                Direction::Unidirectional => crate::wire::stream_header::encode_uni(0, &mut header),
+            }
+            assert_eq!(header.len(), FIRST_READ);
+            assert_eq!(classify(stream, &header), (Some(Class::WebTransport { session: 0 }), FIRST_READ));
+        }
     }
 
     #[test]

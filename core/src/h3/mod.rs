@@ -18,6 +18,7 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 use rustc_hash::FxHashMap;
 
+pub(crate) use classify::FIRST_READ;
 use classify::{Class, Classifier};
 use connect::RequestStream;
 use control::{Control, ControlEvent};
@@ -186,6 +187,21 @@ impl Http3 {
         self.streams.insert(stream, Stream::New(Classifier::new(stream)));
     }
 
+    /// A stream opened, and these are its first bytes, at most [`FIRST_READ`]. Returns the session it says it belongs to, if
+    /// it says so at once: as an [`Action::Attach`] would, without a place in our table.
+    pub(crate) fn opened_with(&mut self, stream: StreamId, bytes: Bytes) -> Option<SessionId> {
+        let mut classifier = Classifier::new(stream);
+        if let Some(Class::WebTransport { session }) = classifier.push(&bytes)
+            && stream_header::is_session_id(session)
+            && !self.closed
+        {
+            return Some(SessionId(session));
+        }
+        self.opened(stream);
+        self.received(stream, bytes);
+        None
+    }
+
     /// Whether HTTP/3 has something to do with this stream.
     pub(crate) fn knows(&self, stream: StreamId) -> bool {
         self.streams.contains_key(&stream)
@@ -230,7 +246,10 @@ impl Http3 {
         }
         let result = match self.streams.get_mut(&stream) {
             Some(Stream::New(classifier)) => match classifier.push(&bytes) {
-                Some(class) => self.classified(stream, class),
+                Some(class) => {
+                    let rest = classifier.rest();
+                    self.classified(stream, class, rest)
+                }
                 None => Ok(()),
             },
             Some(Stream::Control(control)) => {
@@ -254,6 +273,9 @@ impl Http3 {
 
     /// The peer finished a stream.
     pub(crate) fn finished(&mut self, stream: StreamId) {
+        if self.closed {
+            return;
+        }
         let result = match self.streams.get(&stream) {
             Some(Stream::New(classifier)) => {
                 // RFC 9114, section 6.2: a stream cut before it says what it is is tolerated; on a request stream, an
@@ -272,6 +294,9 @@ impl Http3 {
 
     /// The peer reset a stream.
     pub(crate) fn reset(&mut self, stream: StreamId, code: ErrorCode) {
+        if self.closed {
+            return;
+        }
         let result = match self.streams.get(&stream) {
             Some(Stream::New(_)) => {
                 self.glitches = self.glitches.saturating_add(1);
@@ -316,7 +341,8 @@ impl Http3 {
         self.actions.push_back(Action::Forget { stream });
     }
 
-    fn classified(&mut self, stream: StreamId, class: Class) -> Result<(), Violation> {
+    /// `rest`: what was read behind the type of a unidirectional stream.
+    fn classified(&mut self, stream: StreamId, class: Class, rest: Bytes) -> Result<(), Violation> {
         let state = match class {
             Class::WebTransport { session } => {
                 // draft-16, section 4: only client-initiated bidirectional streams can be sessions.
@@ -362,6 +388,9 @@ impl Http3 {
             }
         };
         self.streams.insert(stream, state);
+        if !rest.is_empty() {
+            self.received(stream, rest);
+        }
         Ok(())
     }
 
