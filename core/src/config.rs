@@ -53,6 +53,11 @@ pub struct Config {
     pub connection_window: u32,
     /// The same until the connection has its first session.
     pub connection_window_before_session: u32,
+    /// STREAM frames of one connection that wait to be read, or behind bytes that are missing; a peer that sends more is
+    /// closed with H3_EXCESSIVE_LOAD. QUIC keeps an entry of its own for each, however small it is. Of one stream at most
+    /// 2,049 are counted, since QUIC joins more. Raise it with `connection_window`: an application may leave a whole window
+    /// unread, which 16,384 frames of 40 bytes fill. Zero closes nearly every connection.
+    pub max_unread_frames: usize,
     /// Bytes written but not yet acknowledged that one connection may keep.
     pub send_window: u32,
     /// Datagrams of one session waiting to be sent; an application that has more waits, or has the oldest dropped.
@@ -136,6 +141,7 @@ impl Default for Config {
             stream_window: 256 * 1024,
             connection_window: 640 * 1024,
             connection_window_before_session: 256 * 1024,
+            max_unread_frames: 16_384,
             send_window: 512 * 1024,
             datagram_send_queue: 1_024,
             datagram_send_buffer: 64 * 1024,

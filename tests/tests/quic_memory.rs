@@ -6,6 +6,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use transom_core::Config;
 use transom_tests::forge::transport::INTERNAL_ERROR;
 use transom_tests::forge::{Forger, Space, frames};
+use transom_tests::raw::{DRAFT_02, code, wire};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -56,4 +57,37 @@ fn fragments_and_challenges_are_kept_within_bounds() {
     assert!(most < window as usize + SLACK, "{most} bytes for fragments");
     let closed = forger.closed().expect("the server puts up with everything");
     assert_eq!((closed.application, closed.code), (false, INTERNAL_ERROR), "{closed:?}");
+
+    pieces_of_many_streams_are_bounded();
+    pieces_behind_bytes_that_are_read_are_bounded_for_each_stream();
+}
+
+/// Each stream has fewer than quinn-proto minds; together they are too many.
+fn pieces_of_many_streams_are_bounded() {
+    let mut forger = Forger::connected();
+    let limit = Config::default().max_unread_frames;
+    let pieces = (0..500_u64).flat_map(|piece| (0..90).map(move |number| (number * 4, 2 * piece + 1)));
+    let mut sent = 0;
+    let most = flood(&mut forger, pieces.inspect(|_| sent += 1).map(|(id, at)| frames::stream(id, at, b"x")));
+    assert!(most < limit * 128 + SLACK, "{most} bytes for {sent} pieces");
+    let closed = forger.closed().expect("the server puts up with everything");
+    assert_eq!((closed.application, closed.code), (true, code::H3_EXCESSIVE_LOAD), "{closed:?}");
+    assert!((limit..limit + 500).contains(&sent), "{sent} pieces");
+}
+
+/// Bytes that are read could have been as many frames, so that as many pieces behind a gap are forgiven.
+fn pieces_behind_bytes_that_are_read_are_bounded_for_each_stream() {
+    let mut forger = Forger::connected();
+    let before = live();
+    forger.send(Space::Data, &frames::stream(2, 0, &[vec![0], wire::settings(DRAFT_02)].concat()));
+    let head = wire::claim(wire::HEADERS + 0x20, 60_000, &[]);
+    for number in 0..40 {
+        let id = number * 4;
+        forger.send(Space::Data, &frames::stream(id, 0, &head));
+        flood(&mut forger, (0..1_020).map(|piece| frames::stream(id, 1_101 + 2 * piece, b"x")));
+        forger.send(Space::Data, &frames::stream(id, head.len() as u64, &[0; 1_090]));
+    }
+    assert!(forger.is_alive(), "{:?}", forger.closed());
+    let most = live() - before;
+    assert!(most < 40 * 115 * 1024, "{most} bytes for 40 streams");
 }

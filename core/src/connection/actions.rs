@@ -102,7 +102,7 @@ impl Connection {
 
     fn abort_stream(&mut self, stream: StreamId, code: ErrorCode) {
         self.quic.reset(stream, code);
-        self.quic.stop(stream, code);
+        self.stop_quic(stream, code);
         if let Some(http) = self.streams.http(stream) {
             http.outbox.clear();
             http.finish = false;
@@ -210,7 +210,7 @@ impl Connection {
     /// Resets and stops a WebTransport stream that the application never saw.
     pub(super) fn reject(&mut self, stream: StreamId, code: ErrorCode) {
         self.quic.reset(stream, code);
-        self.quic.stop(stream, code);
+        self.stop_quic(stream, code);
         self.streams.remove(stream);
     }
 }

@@ -316,7 +316,7 @@ impl RecvStream<'_> {
             self.done();
             return Ok(None);
         }
-        let result = match self.connection.quic.read_to_end(self.id, max) {
+        let result = match self.connection.read_quic_to_end(self.id, max) {
             (Read::Bytes(bytes), at_end) if self.connection.consumed(self.id, bytes.len(), at_end) => {
                 return Ok(Some(bytes));
             }
@@ -347,7 +347,7 @@ impl RecvStream<'_> {
         let Some(entry) = self.open() else { return Err(ReadError::Closed) };
         // With the end there is nothing left that anybody could stop.
         if !entry.at_end {
-            self.connection.quic.stop(self.id, ErrorCode(app_error::to_http3(code)));
+            self.connection.stop_quic(self.id, ErrorCode(app_error::to_http3(code)));
             self.connection.dropped(self.id, true);
         }
         self.done();

@@ -95,7 +95,7 @@ impl Connection {
     /// Left unread it would take from the credit that the sessions of the connection need.
     pub(super) fn stop_large_body(&mut self, stream: StreamId) {
         if self.http_request(stream).is_some() && self.h3.wants(stream) == 0 {
-            self.quic.stop(stream, ErrorCode::H3_NO_ERROR);
+            self.stop_quic(stream, ErrorCode::H3_NO_ERROR);
         }
     }
 

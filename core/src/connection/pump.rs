@@ -125,7 +125,11 @@ impl Connection {
         self.read_http(stream);
     }
 
+    /// A STREAM frame arrived: quinn-proto reports each one, except the first of a stream.
     fn stream_readable(&mut self, stream: StreamId) {
+        if self.streams.frame_arrived(stream) > self.config.max_unread_frames {
+            return self.violation(ErrorCode::H3_EXCESSIVE_LOAD, "too many pieces of streams that cannot be read");
+        }
         match self.streams.webtransport(stream) {
             None => self.read_http(stream),
             Some(entry) if entry.held => {
@@ -148,7 +152,7 @@ impl Connection {
             if wanted == 0 || self.error.is_some() {
                 break;
             }
-            let read = self.quic.read(stream, wanted);
+            let read = self.read_quic(stream, wanted);
             if !self.http_read(stream, read) {
                 // Closed: its end was read, or it was stopped, before it was answered.
                 self.stop_answered(stream);
@@ -182,10 +186,30 @@ impl Connection {
         true
     }
 
+    /// Reads a stream, and counts what QUIC need not keep any more.
+    pub(super) fn read_quic(&mut self, stream: StreamId, max: usize) -> Read {
+        let read = self.quic.read(stream, max);
+        self.streams.read(stream, &read);
+        read
+    }
+
+    /// The same, and whether that was the last of the stream.
+    pub(super) fn read_quic_to_end(&mut self, stream: StreamId, max: usize) -> (Read, bool) {
+        let (read, at_end) = self.quic.read_to_end(stream, max);
+        self.streams.read(stream, &read);
+        (read, at_end)
+    }
+
+    /// Stops a stream: QUIC forgets what it keeps of it.
+    pub(super) fn stop_quic(&mut self, stream: StreamId, code: ErrorCode) {
+        self.quic.stop(stream, code);
+        self.streams.nothing_unread(stream);
+    }
+
     /// What an answered request still had to say was read; the rest is not wanted.
     fn stop_answered(&mut self, stream: StreamId) {
         if self.streams.http(stream).is_some_and(|http| http.answered) {
-            self.quic.stop(stream, ErrorCode::H3_NO_ERROR);
+            self.stop_quic(stream, ErrorCode::H3_NO_ERROR);
             self.h3.done(SessionId(stream.0));
             self.act();
         }

@@ -5,12 +5,22 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
+use super::quic::Read;
 use crate::{ErrorCode, SessionId, StreamId};
 
 /// Every stream that is not over.
 #[derive(Debug, Default)]
 pub(crate) struct StreamTable {
-    streams: FxHashMap<StreamId, Entry>,
+    streams: FxHashMap<StreamId, Slot>,
+    /// The sum over all streams.
+    unread_frames: usize,
+}
+
+#[derive(Debug)]
+struct Slot {
+    entry: Entry,
+    /// STREAM frames that QUIC may still keep: those that arrived, less what can have been in the bytes that were read.
+    unread_frames: usize,
 }
 
 /// One stream.
@@ -126,31 +136,76 @@ impl WebTransportStream {
 
 impl StreamTable {
     pub(crate) fn insert(&mut self, id: StreamId, entry: Entry) {
-        self.streams.insert(id, entry);
+        match self.streams.get_mut(&id) {
+            Some(slot) => slot.entry = entry,
+            None => _ = self.streams.insert(id, Slot { entry, unread_frames: 0 }),
+        }
     }
 
     pub(crate) fn remove(&mut self, id: StreamId) {
-        self.streams.remove(&id);
+        if let Some(slot) = self.streams.remove(&id) {
+            self.unread_frames -= slot.unread_frames;
+        }
+    }
+
+    /// Counts a STREAM frame that arrived; returns how many of all streams have not been read.
+    pub(crate) fn frame_arrived(&mut self, id: StreamId) -> usize {
+        if let Some(slot) = self.streams.get_mut(&id)
+            && slot.unread_frames < PIECES_OF_A_STREAM
+        {
+            slot.unread_frames += 1;
+            self.unread_frames += 1;
+        }
+        self.unread_frames
+    }
+
+    /// Counts what was read of a stream.
+    pub(crate) fn read(&mut self, id: StreamId, read: &Read) {
+        if self.unread_frames == 0 {
+            return;
+        }
+        match read {
+            Read::Bytes(bytes) => self.piece_read(id, bytes.len()),
+            Read::End | Read::Reset(_) | Read::Closed => self.nothing_unread(id),
+            Read::Blocked => {}
+        }
+    }
+
+    /// Counts bytes that were read in one piece.
+    ///
+    /// QUIC joins frames that wait for long, so that a piece may have been as many frames as it has bytes; and one more,
+    /// which came twice.
+    fn piece_read(&mut self, id: StreamId, bytes: usize) {
+        if let Some(slot) = self.streams.get_mut(&id) {
+            let gone = bytes.saturating_add(1).min(slot.unread_frames);
+            slot.unread_frames -= gone;
+            self.unread_frames -= gone;
+        }
+    }
+
+    /// QUIC keeps nothing of the stream any more.
+    pub(crate) fn nothing_unread(&mut self, id: StreamId) {
+        self.piece_read(id, usize::MAX);
     }
 
     pub(crate) fn http(&mut self, id: StreamId) -> Option<&mut HttpStream> {
-        match self.streams.get_mut(&id) {
-            Some(Entry::Http(http)) => Some(http),
-            _ => None,
+        match &mut self.streams.get_mut(&id)?.entry {
+            Entry::Http(http) => Some(http),
+            Entry::WebTransport(_) => None,
         }
     }
 
     /// A stream that the application may use.
     pub(crate) fn webtransport(&mut self, id: StreamId) -> Option<&mut WebTransportStream> {
-        match self.streams.get_mut(&id) {
-            Some(Entry::WebTransport(stream)) => Some(stream),
-            _ => None,
+        match &mut self.streams.get_mut(&id)?.entry {
+            Entry::WebTransport(stream) => Some(stream),
+            Entry::Http(_) => None,
         }
     }
 
     /// Streams of sessions, in order of ids.
     pub(crate) fn webtransport_ids(&self) -> Vec<StreamId> {
-        let of_session = |(id, entry): (&StreamId, &Entry)| matches!(entry, Entry::WebTransport(_)).then_some(*id);
+        let of_session = |(id, slot): (&StreamId, &Slot)| matches!(slot.entry, Entry::WebTransport(_)).then_some(*id);
         let mut ids: Vec<StreamId> = self.streams.iter().filter_map(of_session).collect();
         ids.sort_unstable();
         ids
@@ -158,9 +213,55 @@ impl StreamTable {
 
     pub(crate) fn clear(&mut self) {
         self.streams.clear();
+        self.unread_frames = 0;
     }
 
     pub(crate) fn len(&self) -> usize {
         self.streams.len()
+    }
+}
+
+/// quinn-proto 0.11.19 joins what it can of a stream when it has this many pieces, and closes the connection where half of
+/// them cannot be joined. More are not counted, so that one stream that waits long does not use up all.
+const PIECES_OF_A_STREAM: usize = 2_049;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(ids: &[u64]) -> StreamTable {
+        let mut table = StreamTable::default();
+        for id in ids {
+            table.insert(StreamId(*id), Entry::Http(HttpStream::default()));
+        }
+        table
+    }
+
+    #[test]
+    fn frames_are_counted_until_their_bytes_are_read_or_unwanted() {
+        let mut table = table(&[0, 4]);
+        for _ in 0..10 {
+            table.frame_arrived(StreamId(0));
+        }
+        assert_eq!(table.frame_arrived(StreamId(4)), 11);
+        assert_eq!(table.frame_arrived(StreamId(8)), 11, "a stream that nobody knows keeps nothing");
+        table.piece_read(StreamId(0), 1);
+        assert_eq!(table.unread_frames, 9, "one byte: one frame, and one that came twice");
+        table.insert(StreamId(0), Entry::WebTransport(WebTransportStream::incoming(SessionId(0), true, true)));
+        assert_eq!(table.frame_arrived(StreamId(0)), 10, "what has arrived does not depend on whose stream it is");
+        table.piece_read(StreamId(4), 1_000);
+        assert_eq!(table.unread_frames, 9, "never less than nothing");
+        table.remove(StreamId(0));
+        assert_eq!(table.frame_arrived(StreamId(4)), 1);
+        table.nothing_unread(StreamId(4));
+        assert_eq!(table.unread_frames, 0);
+    }
+
+    #[test]
+    fn one_stream_counts_no_more_than_quic_keeps_of_it() {
+        let mut table = table(&[0, 4]);
+        let counted = (0..10_000).map(|_| table.frame_arrived(StreamId(0))).last();
+        assert_eq!(counted, Some(PIECES_OF_A_STREAM));
+        assert_eq!(table.frame_arrived(StreamId(4)), PIECES_OF_A_STREAM + 1);
     }
 }

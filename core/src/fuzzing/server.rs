@@ -58,6 +58,7 @@ fn config(choice: u8) -> Config {
         max_settings_size: 64,
         http_requests: usize::from(choice >> 5 & 3),
         glitch_burst: if choice & 4 == 0 { 1_000 } else { 20 },
+        max_unread_frames: if choice & 128 == 0 { 1_000 } else { 12 },
         max_mtu: 0,
         random_seed: Some([2; 32]),
         ..Config::default()

@@ -8,6 +8,7 @@
 mod amounts;
 mod deadlines;
 mod documented;
+mod frames;
 mod own_side;
 
 use std::fmt;

@@ -20,8 +20,7 @@ pub(crate) struct Row {
 const EARLY: isize = 512 * 1024;
 /// With a session.
 const FULL: isize = 2 * 1024 * 1024;
-/// Fragments: what the transport keeps beside the bytes that its windows count. quinn-proto 0.11.19 bounds the pieces of
-/// each stream, not those of a connection, so that this holds for forty streams and no more (see docs/limits.md).
+/// Fragments: what the transport keeps beside the bytes that its windows count.
 const FRAGMENTS: isize = 8 * 1024 * 1024;
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -58,8 +57,22 @@ pub(crate) fn rows() -> Vec<Row> {
         row("16 sessions with requests of 14 KB", FULL, accepting, |siege| _ = many_sessions(siege, 14_000)),
         row("16 sessions, datagrams in all, never read", FULL, accepting, datagrams_of_many),
         row("16 sessions, everything at once", FULL, accepting, everything_at_once),
-        row("bytes with gaps on 40 streams, in shared packets", FRAGMENTS, idle, |siege| gaps(siege, 40, true)),
-        row("bytes with gaps on 20 streams, a packet each", FRAGMENTS / 2, idle, |siege| gaps(siege, 20, false)),
+        row("bytes with gaps on 29 streams, in shared packets", FRAGMENTS, idle, |siege| {
+            gaps(siege, 29, Packets::Shared)
+        }),
+        row("bytes with gaps on 99 streams, in shared packets", FRAGMENTS, idle, |siege| {
+            gaps(siege, 99, Packets::Shared)
+        }),
+        row("bytes with gaps on 99 streams, a packet each", FRAGMENTS, idle, |siege| gaps(siege, 99, Packets::Own)),
+        row("bytes with gaps on 199 streams, a packet each", FRAGMENTS, idle, |siege| gaps(siege, 199, Packets::Own)),
+        row("bytes with gaps on 99 streams, a full packet each", FRAGMENTS, accepting, |siege| {
+            in_session(siege);
+            gaps(siege, 98, Packets::Full);
+        }),
+        row("bytes with gaps on 195 streams, a full packet each", FRAGMENTS, accepting, |siege| {
+            in_session(siege);
+            gaps(siege, 195, Packets::Full);
+        }),
     ]
 }
 
@@ -358,17 +371,32 @@ fn datagrams_into_the_void(siege: &mut Siege<Live>) {
     }
 }
 
-/// Every other byte is lost, the first one too, and the client never learns it. `shared`: bytes of many streams in one
-/// packet.
-fn gaps(siege: &mut Siege<Live>, streams: usize, shared: bool) {
-    siege.send_settings(DRAFT_02);
-    let streams: Vec<u64> = (0..streams).map(|_| siege.intruder.open_bidi().expect("credit")).collect();
+/// How bytes of several streams travel.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Packets {
+    /// Many in one packet.
+    Shared,
+    Own,
+    /// Each in one of its own that is full of something else.
+    Full,
+}
+
+/// Every other byte is lost, the first one too, and the client never learns it.
+fn gaps(siege: &mut Siege<Live>, streams: usize, packets: Packets) {
+    if packets != Packets::Full {
+        siege.send_settings(DRAFT_02);
+    }
+    let open = |_| siege.intruder.open_bidi().or_else(|| siege.intruder.open_uni()).expect("credit");
+    let streams: Vec<u64> = (0..streams).map(open).collect();
     siege.deaf = true;
     for round in 0..2_200 {
         siege.lossy = round % 2 == 0;
         for stream in &streams {
             siege.intruder.write(*stream, &[0xab]);
-            if !shared {
+            if packets == Packets::Full {
+                siege.intruder.datagram(&wire::datagram(0, &[0; 1_100]));
+            }
+            if packets != Packets::Shared {
                 siege.flush();
             }
         }
