@@ -93,6 +93,7 @@ pub(super) const FIELDS: &[Field] = &[
     limit!(stream_window, Bytes),
     limit!(connection_window, Bytes),
     limit!(connection_window_before_session, Bytes),
+    limit!(max_unread_frames, Plain),
     limit!(send_window, Bytes),
     limit!(datagram_send_queue, Plain),
     limit!(datagram_send_buffer, Bytes),

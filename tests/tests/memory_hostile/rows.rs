@@ -65,7 +65,7 @@ pub(crate) fn rows() -> Vec<Row> {
         }),
         row("bytes with gaps on 99 streams, a packet each", FRAGMENTS, idle, |siege| gaps(siege, 99, Packets::Own)),
         row("bytes with gaps on 199 streams, a packet each", FRAGMENTS, idle, |siege| gaps(siege, 199, Packets::Own)),
-        row("bytes with gaps on 99 streams, a full packet each", FRAGMENTS, accepting, |siege| {
+        row("bytes with gaps on 98 streams, a full packet each", FRAGMENTS, accepting, |siege| {
             in_session(siege);
             gaps(siege, 98, Packets::Full);
         }),
