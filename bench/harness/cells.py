@@ -112,6 +112,8 @@ SERVERS = [
     Server("core", "transom-core, bare loop", "ours"),
     Server("tokio", "transom, tokio", "ours"),
     Server("web-transport-quinn", "web-transport-quinn", "peer"),
+    Server("wtransport", "wtransport", "peer"),
+    Server("h3-webtransport", "h3-webtransport", "peer"),
 ]
 
 SCENARIOS = [

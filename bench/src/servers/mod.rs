@@ -9,8 +9,10 @@
 
 mod core_loop;
 mod floor;
+mod h3_webtransport;
 mod tokio_app;
 mod web_transport_quinn;
+mod wtransport;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -29,6 +31,10 @@ pub enum Name {
     Tokio,
     /// web-transport-quinn.
     WebTransportQuinn,
+    /// wtransport.
+    Wtransport,
+    /// h3-webtransport on h3-quinn.
+    H3Webtransport,
 }
 
 /// What a server is given.
@@ -56,6 +62,8 @@ pub fn serve(name: Name, setup: &Setup) -> ExitCode {
         Name::Core => core_loop::serve(setup),
         Name::Tokio => on_tokio(tokio_app::serve(setup)),
         Name::WebTransportQuinn => on_tokio(web_transport_quinn::serve(setup)),
+        Name::Wtransport => on_tokio(wtransport::serve(setup)),
+        Name::H3Webtransport => on_tokio(h3_webtransport::serve(setup)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
