@@ -137,7 +137,7 @@ SCENARIOS = [
              tuning="defaults"),
     Scenario("idle-1000-tuned", "memory per idle session of 1,000, tuned windows", "KiB", "memory_per_session", 1 / 1024,
              program="idle-1000"),
-    Scenario("sessions-500", "further session on one connection", "µs"),
-    Scenario("sessions-500-memory", "memory per further session on one connection", "KiB", "memory_per_session", 1 / 1024,
-             program="sessions-500"),
+    Scenario("sessions-200", "further session on one connection", "µs"),
+    Scenario("sessions-200-memory", "memory per further session on one connection", "KiB", "memory_per_session", 1 / 1024,
+             program="sessions-200"),
 ]

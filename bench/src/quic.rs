@@ -24,7 +24,6 @@ pub fn transport() -> TransportConfig {
     let mut transport = TransportConfig::default();
     transport
         .max_concurrent_bidi_streams(STREAMS.into())
-        .max_concurrent_uni_streams(STREAMS.into())
         .stream_receive_window(STREAM_WINDOW.into())
         .receive_window(WINDOW.into())
         .send_window(WINDOW.into())
@@ -125,8 +124,8 @@ impl ServerCertVerifier for Everyone {
     }
 }
 
-/// Streams of each direction that may be open on a connection.
-pub const STREAMS: u32 = 2_048;
+/// Bidirectional streams that may be open on a connection. quinn-proto keeps room for each of them.
+pub const STREAMS: u32 = 256;
 
 /// Bytes a peer may send on one stream ahead of what was read.
 pub const STREAM_WINDOW: u32 = 4 << 20;

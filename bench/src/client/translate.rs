@@ -15,6 +15,8 @@ pub enum What {
     Accepted(StreamId),
     /// A session was asked for in vain, or a stream was reset.
     Refused(StreamId, String),
+    /// The server reads no more of a stream; who has finished it does not mind.
+    Stopped(StreamId),
     Data(StreamId, Bytes),
     End(StreamId),
     Writable(StreamId),
@@ -166,9 +168,7 @@ impl App for Translator {
             Event::Stream(StreamEvent::Readable { id }) => self.readable(key, quic, state, id),
             Event::Stream(StreamEvent::Writable { id }) => self.happened.push_back((key, What::Writable(id))),
             Event::Stream(StreamEvent::Available { dir: Dir::Bi }) => self.happened.push_back((key, What::Available)),
-            Event::Stream(StreamEvent::Stopped { id, error_code }) => {
-                self.happened.push_back((key, What::Refused(id, format!("stopped with {error_code}"))));
-            }
+            Event::Stream(StreamEvent::Stopped { id, .. }) => self.happened.push_back((key, What::Stopped(id))),
             Event::DatagramReceived => {
                 while let Some(datagram) = quic.datagrams().recv() {
                     let mut rest = &datagram[..];

@@ -43,9 +43,11 @@ fn one_upload(client: &mut Client, session: Session, count: usize, bytes: u64) -
     let mut open = HashMap::new();
     for &size in &sizes {
         let stream = client.open(session).ok_or_else(|| Failure("no stream may be opened".into()))?;
-        let mut up = Up { left: size, answer: Vec::new() };
-        up.go_on(client, session, stream, &chunk);
-        open.insert(stream, (size, up));
+        open.insert(stream, (size, Up { left: size, answer: Vec::new() }));
+    }
+    // All headers go first: once the window is full there is no room for one.
+    for (stream, (_, up)) in &mut open {
+        up.go_on(client, session, *stream, &chunk);
     }
     let mut patience = Patience::new();
     while !open.is_empty() {
@@ -69,6 +71,7 @@ fn one_upload(client: &mut Client, session: Session, count: usize, bytes: u64) -
                         return Err(Failure(format!("{size} bytes were answered with {:02x?}", up.answer)));
                     }
                 }
+                What::Stopped(_) => return Err(Failure("the server stopped an upload".into())),
                 other => bad(other)?,
             }
         }

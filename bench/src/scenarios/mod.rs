@@ -49,7 +49,7 @@ impl Scenario {
         ("broadcast-1100", Self::Broadcast { size: 1_100, sessions: 1_000 }),
         ("idle-1000", Self::Idle { sessions: 1_000 }),
         ("idle-5000", Self::Idle { sessions: 5_000 }),
-        ("sessions-500", Self::Sessions { sessions: 500 }),
+        ("sessions-200", Self::Sessions { sessions: 200 }),
     ];
 
     pub fn named(name: &str) -> Option<Self> {

@@ -65,7 +65,6 @@ pub(super) fn config(tuning: Tuning) -> Config {
     let mut config = Config::default();
     if tuning == Tuning::Tuned {
         config.max_bidi_streams = quic::STREAMS;
-        config.max_uni_streams = quic::STREAMS;
         config.stream_window = quic::STREAM_WINDOW;
         config.connection_window = quic::WINDOW;
         config.connection_window_before_session = quic::WINDOW;
@@ -75,8 +74,8 @@ pub(super) fn config(tuning: Tuning) -> Config {
         config.datagram_send_buffer = quic::DATAGRAM_BUFFER;
         config.datagram_queue_bytes = quic::DATAGRAM_BUFFER;
         config.connection_datagram_bytes = 2 * quic::DATAGRAM_BUFFER;
-        config.max_sessions_without_flow_control = 2_048;
-        config.max_sessions = 2_048;
+        config.max_sessions_without_flow_control = 256;
+        config.max_sessions = 256;
         config.connect_burst = 1_000_000;
         config.idle_timeout = quic::IDLE_TIMEOUT;
         config.initial_mtu = quic::MTU;

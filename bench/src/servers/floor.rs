@@ -306,4 +306,4 @@ fn send_datagram(connection: &mut Connection, session: u64, payload: &[u8]) {
 }
 
 /// Sessions allowed on one connection.
-const SESSIONS: u64 = 2_048;
+const SESSIONS: u64 = 256;
