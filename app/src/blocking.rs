@@ -5,6 +5,8 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
+use transom_core::rt::Runtime;
+
 /// Where the result is left.
 struct Slot<T> {
     result: Option<T>,
@@ -15,7 +17,14 @@ struct Slot<T> {
 /// Runs `work` on a new thread and waits for it.
 ///
 /// When the future is dropped the thread goes on to the end of its work, for nobody.
-pub(crate) async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+pub(crate) async fn on_thread<T: Send + 'static>(
+    runtime: &dyn Runtime,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
+    // A simulation waits for nobody: its time would run on meanwhile.
+    if runtime.simulation().is_some() {
+        return Ok(work());
+    }
     let slot = Arc::new(Mutex::new(Slot { result: None, finished: false, waker: None }));
     let finisher = Finisher(Arc::clone(&slot));
     std::thread::Builder::new().name(String::from("transom-blocking")).spawn(move || {
@@ -57,15 +66,24 @@ fn lock<T>(slot: &Mutex<Slot<T>>) -> MutexGuard<'_, Slot<T>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::World;
 
-    #[tokio::test]
-    async fn the_result_comes_back() {
-        assert_eq!(on_thread(|| 1 + 1).await.unwrap(), 2);
+    fn on_smol<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+        smol::block_on(async { on_thread(&transom_smol::Smol::global(), work).await })
     }
 
-    #[tokio::test]
-    async fn a_panic_is_an_error() {
-        let result = on_thread(|| -> u8 { std::panic::resume_unwind(Box::new("expected")) }).await;
+    #[test]
+    fn the_result_comes_back() {
+        let here = std::thread::current().id();
+        assert_ne!(on_smol(move || std::thread::current().id()).unwrap(), here);
+        let world = World::new(1);
+        let there = world.run(on_thread(&*world.runtime(), || std::thread::current().id()));
+        assert_eq!(there.unwrap(), here);
+    }
+
+    #[test]
+    fn a_panic_is_an_error() {
+        let result = on_smol(|| -> u8 { std::panic::resume_unwind(Box::new("expected")) });
         assert_eq!(result.unwrap_err().kind(), io::ErrorKind::Other);
     }
 }

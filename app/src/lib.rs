@@ -24,9 +24,20 @@
 //! }
 //! ```
 //!
-//! [`Client`] is the other side. Both run the sans-IO core of the crate `transom-core`, on any runtime that implements
-//! [`rt::Runtime`]; with the feature `tokio`, which is on by default, the tokio runtime we are called in is used by
-//! itself.
+//! [`Client`] is the other side. Both run the sans-IO core of the crate `transom-core`.
+//!
+//! # Runtimes
+//!
+//! Servers and clients run on what is given to [`ServerApp::runtime`] and [`ClientBuilder::runtime`], which can be
+//! anything that implements [`rt::Runtime`]. Without that, the first of these that applies is used:
+//!
+//! 1. with the feature `tokio` (on by default), the tokio runtime we are called in;
+//! 2. with the feature `smol`, smol's global executor.
+//!
+//! Both features can be on, as happens when two crates of one program ask for one each, and neither changes what a
+//! program written for the other does: inside tokio it is tokio, and a program for smol is never inside tokio, unless it
+//! says so with an adapter such as `async-compat`; such a program names its runtime. The one difference is that what was
+//! an error with tokio alone, a server outside of any runtime, works once smol is there.
 //!
 //! # How it runs
 //!
@@ -47,10 +58,13 @@ mod session;
 #[cfg(feature = "config")]
 mod settings;
 mod stream;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod tls;
 
 pub use client::{Client, ClientBuilder};
 pub use error::{ClientError, ReadError, ReadExactError, ReadToEndError, ServeError, SessionError, WriteError};
+pub use runtime::*;
 pub use server::{
     CloseCode, FromRequest, FromState, Handler, HttpResponse, IntoOutcome, Job, Outcome, Path, Query, Serve, Server,
     ServerApp, ServerHandle, SessionRequest, State,
@@ -68,7 +82,5 @@ pub use transom_core::router::Params;
 pub use transom_core::{
     Config, ConfigError, ConnectError, ConnectionError, ConnectionStats, DatagramOptions, DatagramPriority,
     DatagramStats, Dialect, EndpointStats, ErrorCode, ExportError, HttpRequest, RecvStreamStats, Request, Response,
-    SendDatagramError, SendGroup, SendStreamStats, SessionEnd, SessionId, SessionStats, StreamId, rt,
+    SendDatagramError, SendGroup, SendStreamStats, SessionEnd, SessionId, SessionStats, StreamId,
 };
-#[cfg(feature = "tokio")]
-pub use transom_tokio::Tokio;

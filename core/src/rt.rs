@@ -6,7 +6,7 @@
 use std::fmt::Debug;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -34,6 +34,31 @@ pub trait Runtime: Send + Sync + Debug + 'static {
     /// What the system says when the socket cannot be prepared (non-blocking mode, offloads).
     #[expect(clippy::disallowed_types, reason = "names the type to hand over; the core opens no socket")]
     fn wrap(&self, socket: std::net::UdpSocket) -> io::Result<Box<dyn UdpSocket>>;
+
+    /// What is used instead of the system; `None` but in simulations.
+    fn simulation(&self) -> Option<&dyn Simulation> {
+        None
+    }
+}
+
+/// What a simulation puts in the place of the system.
+pub trait Simulation {
+    /// A socket bound to `address`; with port 0 to any port that is free.
+    ///
+    /// # Errors
+    ///
+    /// As the system's own, above all that the address is taken.
+    fn bind(&self, address: SocketAddr) -> io::Result<Box<dyn UdpSocket>>;
+
+    /// The addresses of a host's name.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such host.
+    fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>>;
+
+    /// A seed for the random numbers of one endpoint.
+    fn seed(&self) -> [u8; 32];
 }
 
 /// One timer that can be set again and again.

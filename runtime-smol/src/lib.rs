@@ -20,6 +20,7 @@
 mod socket;
 mod timer;
 
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
@@ -48,6 +49,12 @@ impl Smol {
     /// It is not kept: when it is dropped, the servers and connections on it end.
     pub fn with_executor(executor: &Arc<Executor<'static>>) -> Self {
         Self { executor: Some(Arc::downgrade(executor)) }
+    }
+
+    /// Runs a future to its end on this thread, in an executor made for it and given to `make`, which ends with it.
+    pub fn block_on<F: Future>(make: impl FnOnce(Self) -> F) -> F::Output {
+        let executor = Arc::new(Executor::new());
+        smol::block_on(executor.run(make(Self::with_executor(&executor))))
     }
 }
 
@@ -108,6 +115,16 @@ mod tests {
         drop(executor);
         smol.spawn(Box::pin(async move { drop(second) }));
         assert_eq!((Arc::strong_count(&kept), Arc::strong_count(&token)), (1, 1));
+    }
+
+    #[test]
+    fn an_executor_for_one_future_runs_what_it_spawns() {
+        let (sender, receiver) = smol::channel::bounded(1);
+        let received = Smol::block_on(async |smol: Smol| {
+            smol.spawn(Box::pin(async move { sender.send(std::thread::current().id()).await.unwrap() }));
+            receiver.recv().await
+        });
+        assert_eq!(received, Ok(std::thread::current().id()));
     }
 
     #[test]

@@ -104,6 +104,26 @@ fn quinn_is_named_in_few_places() {
 }
 
 #[test]
+fn runtimes_are_features_of_one_file() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../app/src");
+    let (mut wrong, mut found) = (Vec::new(), false);
+    for file in sources(&root) {
+        let text = fs::read_to_string(&file).unwrap();
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let named = code
+            .into_iter()
+            .any(|line| [r#"feature = "tokio""#, r#"feature = "smol""#].iter().any(|feature| line.contains(feature)));
+        if file == root.join("runtime.rs") {
+            found = named;
+        } else if named {
+            wrong.push(file);
+        }
+    }
+    assert!(found, "runtime.rs is where they are");
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
 fn files_are_short() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut long = Vec::new();

@@ -207,7 +207,7 @@ impl ClientBuilder {
         request: Request,
         runtime: &Arc<dyn Runtime>,
     ) -> Result<Session, ClientError> {
-        let (addresses, tls) = self.prepare(&target).await?;
+        let (addresses, tls) = self.prepare(&target, &**runtime).await?;
         let attempts = addresses.into_iter().map(|address| {
             let (tls, config, runtime) = (tls.clone(), self.config.clone(), Arc::clone(runtime));
             let server_name = target.host.clone();
@@ -223,16 +223,25 @@ impl ClientBuilder {
     }
 
     /// Resolves the name and loads the certificates; what blocks happens on a thread.
-    async fn prepare(&self, target: &Target) -> Result<(Vec<SocketAddr>, rustls::ClientConfig), ClientError> {
+    async fn prepare(
+        &self,
+        target: &Target,
+        runtime: &dyn Runtime,
+    ) -> Result<(Vec<SocketAddr>, rustls::ClientConfig), ClientError> {
         let known = self.address.or_else(|| target.literal());
         if let (Some(address), Trust::Hashes(_) | Trust::Anybody) = (known, &self.trust) {
             return Ok((vec![address], self.trust.client_config(self.identity.as_ref(), self.log_keys)?));
         }
+        let mut found = known.map(|address| vec![address]);
+        if let (None, Some(simulation)) = (&found, runtime.simulation()) {
+            let addresses = simulation.resolve(&target.host).map_err(ClientError::Resolve)?;
+            found = Some(addresses.into_iter().map(|ip| SocketAddr::new(ip, target.port)).collect());
+        }
         let (target, trust) = (target.clone(), self.trust.clone());
         let (identity, log_keys) = (self.identity.clone(), self.log_keys);
-        let prepared = on_thread(move || {
-            let addresses = known.map_or_else(|| target.resolve(), |address| Ok(vec![address]));
-            Ok((addresses.map_err(ClientError::Resolve)?, trust.client_config(identity.as_ref(), log_keys)?))
+        let prepared = on_thread(runtime, move || {
+            let addresses = found.map_or_else(|| target.resolve().map_err(ClientError::Resolve), Ok);
+            Ok((addresses?, trust.client_config(identity.as_ref(), log_keys)?))
         });
         prepared.await.map_err(ClientError::Resolve)?
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use transom_core::rt::Runtime;
+use transom_core::rt::{Runtime, Simulation};
 use transom_core::{Config, ConnectionId, Endpoint, OpenError, Request, SessionEnd};
 
 use crate::driver::{self, ConnectionCell, Kind, Place, SessionCell, Shared, Shutdown, Ticket, driver_gone};
@@ -36,10 +36,13 @@ impl ClientConnection {
             SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
         };
-        let socket = bind(local).map_err(ClientError::Socket)?;
+        let simulation = runtime.simulation();
+        let socket = bind(simulation, local).map_err(ClientError::Socket)?;
+        let mut config = config.clone();
+        config.random_seed = config.random_seed.or_else(|| simulation.map(Simulation::seed));
         let endpoint = Endpoint::client(config.clone())?;
         let shared =
-            driver::start(endpoint, config, socket, Arc::clone(runtime), None, None).map_err(ClientError::Socket)?;
+            driver::start(endpoint, &config, socket, Arc::clone(runtime), None, None).map_err(ClientError::Socket)?;
         let begun = shared.act(|state| {
             let id = state.endpoint.connect(state.now, address, server_name, tls)?;
             let cell = Arc::clone(&state.connections.entry(id).or_default().cell);

@@ -91,41 +91,44 @@ fn is_silence(error: &ClientError) -> bool {
 /// How long an address has before the next one is tried as well (RFC 8305, section 8).
 const HEAD_START: Duration = Duration::from_millis(250);
 
-#[cfg(all(test, feature = "tokio"))]
+#[cfg(test)]
 mod tests {
     use std::future::{pending, ready};
 
     use super::*;
+    use crate::testing::World;
 
-    fn runtime() -> Arc<dyn Runtime> {
-        crate::runtime::current().unwrap()
+    /// Runs a race in virtual time.
+    fn run<T>(attempts: Vec<Attempt<T>>) -> Result<T, ClientError> {
+        let world = World::new(1);
+        world.run(race(&world.runtime(), attempts))
     }
 
     fn silence() -> ClientError {
         ClientError::Connection(ConnectionError::TimedOut)
     }
 
-    #[tokio::test]
-    async fn a_silent_address_does_not_hold_up_the_next() {
+    #[test]
+    fn a_silent_address_does_not_hold_up_the_next() {
         let attempts: Vec<Attempt<u8>> = vec![Box::pin(pending()), Box::pin(ready(Ok(2)))];
-        assert_eq!(race(&runtime(), attempts).await.unwrap(), 2);
+        assert_eq!(run(attempts).unwrap(), 2);
     }
 
-    #[tokio::test]
-    async fn the_first_success_wins() {
+    #[test]
+    fn the_first_success_wins() {
         let attempts: Vec<Attempt<u8>> =
             vec![Box::pin(ready(Err(silence()))), Box::pin(ready(Ok(2))), Box::pin(pending())];
-        assert_eq!(race(&runtime(), attempts).await.unwrap(), 2);
+        assert_eq!(run(attempts).unwrap(), 2);
     }
 
-    #[tokio::test]
-    async fn the_most_telling_error_is_kept() {
+    #[test]
+    fn the_most_telling_error_is_kept() {
         let attempts: Vec<Attempt<u8>> = vec![
             Box::pin(ready(Err(silence()))),
             Box::pin(ready(Err(ClientError::NotSupported))),
             Box::pin(ready(Err(silence()))),
         ];
-        assert!(matches!(race(&runtime(), attempts).await, Err(ClientError::NotSupported)));
-        assert!(matches!(race::<u8>(&runtime(), Vec::new()).await, Err(ClientError::TimedOut)));
+        assert!(matches!(run(attempts), Err(ClientError::NotSupported)));
+        assert!(matches!(run::<u8>(Vec::new()), Err(ClientError::TimedOut)));
     }
 }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
+use crate::testing::World;
 use crate::{Client, ServerApp, Session, SessionError, Tls};
 
 async fn echo(session: Session) -> Result<(), SessionError> {
@@ -24,8 +25,12 @@ fn remembered(session: &Session) -> (usize, usize) {
     })
 }
 
-#[tokio::test]
-async fn nobody_is_remembered_who_does_not_wait() {
+#[test]
+fn nobody_is_remembered_who_does_not_wait() {
+    World::new(1).run(wait_and_give_up());
+}
+
+async fn wait_and_give_up() {
     let tls = Tls::self_signed(["127.0.0.1"]).unwrap();
     let client = Client::builder().certificate_hash(tls.certificate_sha256());
     let server = ServerApp::new().route("/", echo).bind("127.0.0.1:0", tls).start().unwrap();

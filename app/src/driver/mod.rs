@@ -8,7 +8,7 @@ mod clock;
 mod crew;
 mod entry;
 mod events;
-#[cfg(all(test, feature = "tokio"))]
+#[cfg(test)]
 mod leaks;
 mod outgoing;
 mod patience;
@@ -39,6 +39,7 @@ pub(crate) use shared::{Done, Shared};
 pub(crate) use stream_ref::StreamRef;
 pub(crate) use waiters::{Delivery, Kind, Slot, Ticket};
 
+use crate::server::Bound;
 use events::Work;
 use outgoing::Outgoing;
 use patience::Patience;
@@ -78,12 +79,12 @@ pub(crate) struct Driver {
 pub(crate) fn start(
     endpoint: Endpoint,
     config: &Config,
-    socket: std::net::UdpSocket,
+    socket: Bound,
     runtime: Arc<dyn Runtime>,
     acceptor: Option<Arc<dyn Acceptor>>,
     post: Option<Post>,
 ) -> io::Result<Arc<Shared>> {
-    let socket = runtime.wrap(socket)?;
+    let socket = socket.watch(&*runtime)?;
     let sender = socket.sender();
     let timer = runtime.timer(runtime.now());
     let goodbye = if acceptor.is_some() { SERVER_GOODBYE } else { "" };

@@ -4,26 +4,62 @@ use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
+use transom_core::rt::{self, Runtime, Simulation};
 
 use crate::error::ServeError;
+
+/// A bound socket that no runtime watches yet.
+#[derive(Debug)]
+pub(crate) enum Bound {
+    /// One of the system's.
+    System(UdpSocket),
+    /// One that there is in a simulation only.
+    Simulated(Box<dyn rt::UdpSocket>),
+}
+
+impl Bound {
+    /// Where it is bound.
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        match self {
+            Self::System(socket) => socket.local_addr(),
+            Self::Simulated(socket) => socket.local_addr(),
+        }
+    }
+
+    /// Has the runtime watch it.
+    pub(crate) fn watch(self, runtime: &dyn Runtime) -> io::Result<Box<dyn rt::UdpSocket>> {
+        match self {
+            Self::System(socket) => runtime.wrap(socket),
+            Self::Simulated(socket) => Ok(socket),
+        }
+    }
+}
 
 /// Binds all addresses that one name stands for, each with a socket for every worker.
 ///
 /// With port 0 they all get the same port. Addresses this machine does not have are left out if others work: `localhost`
 /// means an IPv6 address also where there is no IPv6.
-pub(super) fn bind_all(addresses: &[SocketAddr], workers: u8) -> Result<Vec<Vec<UdpSocket>>, ServeError> {
+pub(super) fn bind_all(
+    simulation: Option<&dyn Simulation>,
+    addresses: &[SocketAddr],
+    workers: u8,
+) -> Result<Vec<Vec<Bound>>, ServeError> {
     for _ in 1..MAX_PORT_TRIES {
-        match try_bind_all(addresses, workers) {
+        match try_bind_all(simulation, addresses, workers) {
             // The port the system chose for the first address is taken on another: another try gets another port.
             Err(ServeError::Bind { address, source })
                 if source.kind() == ErrorKind::AddrInUse && address.port() != 0 && addresses[0].port() == 0 => {}
             result => return result,
         }
     }
-    try_bind_all(addresses, workers)
+    try_bind_all(simulation, addresses, workers)
 }
 
-fn try_bind_all(addresses: &[SocketAddr], workers: u8) -> Result<Vec<Vec<UdpSocket>>, ServeError> {
+fn try_bind_all(
+    simulation: Option<&dyn Simulation>,
+    addresses: &[SocketAddr],
+    workers: u8,
+) -> Result<Vec<Vec<Bound>>, ServeError> {
     let mut sockets = Vec::new();
     let mut port = None;
     let mut missing = None;
@@ -32,7 +68,7 @@ fn try_bind_all(addresses: &[SocketAddr], workers: u8) -> Result<Vec<Vec<UdpSock
         if address.port() == 0 {
             address.set_port(port.unwrap_or(0));
         }
-        match bind_for(address, workers) {
+        match bind_for(simulation, address, workers) {
             Ok(bound) => {
                 port = bound.first().and_then(|socket| socket.local_addr().ok()).map(|address| address.port());
                 sockets.push(bound);
@@ -52,7 +88,10 @@ fn try_bind_all(addresses: &[SocketAddr], workers: u8) -> Result<Vec<Vec<UdpSock
 }
 
 /// Sockets that share one address, one for every worker.
-fn bind_for(address: SocketAddr, workers: u8) -> io::Result<Vec<UdpSocket>> {
+fn bind_for(simulation: Option<&dyn Simulation>, address: SocketAddr, workers: u8) -> io::Result<Vec<Bound>> {
+    if let Some(simulation) = simulation {
+        return Ok(vec![Bound::Simulated(simulation.bind(address)?)]);
+    }
     // The first one alone, so that an address that another program shares with nobody, or with others, is taken for us.
     let first = open(address)?;
     first.bind(&address.into())?;
@@ -65,7 +104,7 @@ fn bind_for(address: SocketAddr, workers: u8) -> io::Result<Vec<UdpSocket>> {
         socket.bind(&address)?;
         sockets.push(socket);
     }
-    Ok(sockets.into_iter().map(UdpSocket::from).collect())
+    Ok(sockets.into_iter().map(|socket| Bound::System(socket.into())).collect())
 }
 
 /// Lets other sockets of ours have the same address; the system then spreads clients over them.
@@ -80,10 +119,13 @@ fn share(_: &Socket) -> io::Result<()> {
 }
 
 /// A socket for one address; `[::]` takes IPv4 as well.
-pub(crate) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+pub(crate) fn bind(simulation: Option<&dyn Simulation>, address: SocketAddr) -> io::Result<Bound> {
+    if let Some(simulation) = simulation {
+        return simulation.bind(address).map(Bound::Simulated);
+    }
     let socket = open(address)?;
     socket.bind(&address.into())?;
-    Ok(socket.into())
+    Ok(Bound::System(socket.into()))
 }
 
 fn open(address: SocketAddr) -> io::Result<Socket> {
@@ -123,7 +165,7 @@ mod tests {
 
     #[test]
     fn several_addresses_share_a_port() {
-        let sockets = bind_all(&addresses(&["127.0.0.1:0", "127.0.0.2:0"]), 1).unwrap();
+        let sockets = bind_all(None, &addresses(&["127.0.0.1:0", "127.0.0.2:0"]), 1).unwrap();
         let ports: Vec<u16> = sockets.iter().flatten().map(|socket| socket.local_addr().unwrap().port()).collect();
         assert_eq!(ports.len(), 2);
         assert_eq!(ports[0], ports[1]);
@@ -132,8 +174,8 @@ mod tests {
     #[test]
     fn a_taken_port_is_an_error_that_names_the_address() {
         let taken = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let held = bind(taken);
-        let error = bind_all(&[taken], 2).map(|_| ()).unwrap_err();
+        let held = bind(None, taken);
+        let error = bind_all(None, &[taken], 2).map(|_| ()).unwrap_err();
         assert!(error.to_string().contains(&taken.to_string()), "{error}");
         drop(held);
     }
@@ -141,17 +183,17 @@ mod tests {
     #[test]
     fn addresses_of_others_are_left_out_only_if_one_works() {
         // TEST-NET-1 (RFC 5737) is nobody's.
-        assert!(bind_all(&addresses(&["192.0.2.1:0"]), 1).is_err());
-        assert_eq!(bind_all(&addresses(&["192.0.2.1:0", "127.0.0.1:0"]), 1).unwrap().len(), 1);
-        assert!(matches!(bind_all(&[], 1), Err(ServeError::Resolve(_))));
+        assert!(bind_all(None, &addresses(&["192.0.2.1:0"]), 1).is_err());
+        assert_eq!(bind_all(None, &addresses(&["192.0.2.1:0", "127.0.0.1:0"]), 1).unwrap().len(), 1);
+        assert!(matches!(bind_all(None, &[], 1), Err(ServeError::Resolve(_))));
     }
 
     #[test]
     fn workers_have_a_socket_each_and_share_the_port_with_nobody_else() {
-        let sockets = bind_all(&addresses(&["127.0.0.1:0"]), 3).unwrap();
+        let sockets = bind_all(None, &addresses(&["127.0.0.1:0"]), 3).unwrap();
         let bound: Vec<SocketAddr> = sockets.iter().flatten().map(|socket| socket.local_addr().unwrap()).collect();
         assert_eq!(bound, [bound[0]; 3]);
-        assert!(bind_all(&bound[..1], 1).is_err(), "another server");
-        assert!(bind_all(&bound[..1], 3).is_err(), "another server with workers");
+        assert!(bind_all(None, &bound[..1], 1).is_err(), "another server");
+        assert!(bind_all(None, &bound[..1], 3).is_err(), "another server with workers");
     }
 }

@@ -1,12 +1,13 @@
 //! From bound sockets to running drivers.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use transom_core::rt::Runtime;
+use transom_core::rt::{Runtime, Simulation};
 use transom_core::{Config, Endpoint};
 
+use super::bind::Bound;
 use crate::driver::{self, Acceptor, Crew, Post, Shared};
 use crate::error::ServeError;
 use crate::tls::{Tls, provider};
@@ -27,7 +28,7 @@ pub(super) struct Station {
 }
 
 struct Listener {
-    socket: UdpSocket,
+    socket: Bound,
     address: SocketAddr,
     post: Option<Post>,
 }
@@ -46,7 +47,7 @@ impl Launch {
     }
 
     /// Shares sockets out: each address has one for every worker. Returns the addresses as well.
-    pub(super) fn stations(&self, sockets: Vec<Vec<UdpSocket>>) -> io::Result<(Vec<SocketAddr>, Vec<Station>)> {
+    pub(super) fn stations(&self, sockets: Vec<Vec<Bound>>) -> io::Result<(Vec<SocketAddr>, Vec<Station>)> {
         let mut stations: Vec<Station> =
             (0..usize::from(self.workers)).map(|index| Station { index, listeners: Vec::new() }).collect();
         let mut addresses = Vec::new();
@@ -75,6 +76,7 @@ impl Launch {
         for Listener { socket, address, post } in station.listeners {
             let mut config = self.config.clone();
             config.worker = post.as_ref().map(Post::worker);
+            config.random_seed = config.random_seed.or_else(|| runtime.simulation().map(Simulation::seed));
             let endpoint = Endpoint::server(config.clone(), self.tls.server_config())?;
             let acceptor = Some(Arc::clone(&self.acceptor));
             let shared = driver::start(endpoint, &config, socket, Arc::clone(runtime), acceptor, post);

@@ -22,7 +22,7 @@ use transom_core::middleware::Middleware;
 use transom_core::rt::Runtime;
 use transom_core::{Config, HttpRequest};
 
-pub(crate) use bind::bind;
+pub(crate) use bind::{Bound, bind};
 pub use extract::{FromRequest, FromState, Path, Query, State};
 pub use handler::{Handler, Job};
 pub use http_fallback::HttpResponse;

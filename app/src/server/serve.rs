@@ -112,13 +112,14 @@ impl<S: Clone + Send + Sync + 'static> Serve<S> {
     /// }
     /// ```
     pub fn run(mut self) -> Result<(), ServeError> {
-        if crate::runtime::current().is_some() {
+        if crate::runtime::context().is_some() {
             return Err(ServeError::InsideRuntime);
         }
         if self.workers.is_none() {
             self.workers = Some(workers::per_core());
         }
         crate::runtime::block_on(async move |runtime| {
+            let runtime = self.app.runtime.clone().unwrap_or(runtime);
             let (server, threads) = self.start_beside(&runtime)?;
             let result = server.wait().await;
             drop(server);
@@ -132,10 +133,13 @@ impl<S: Clone + Send + Sync + 'static> Serve<S> {
         let Self { app, tls, addresses, graceful, workers } = self;
         let named_runtime = app.runtime.is_some();
         let ServerApp { state, admission, config, protocols, http_fallback, .. } = app;
+        // A simulation has one thread, and no system that would spread clients over sockets.
+        let simulation = runtime.simulation();
+        let workers = workers.filter(|_| simulation.is_none());
         let count = workers.map_or(1, NonZeroU8::get);
         let mut sockets = Vec::new();
         for addresses in addresses {
-            sockets.extend(bind_all(&addresses.map_err(ServeError::Resolve)?, count)?);
+            sockets.extend(bind_all(simulation, &addresses.map_err(ServeError::Resolve)?, count)?);
         }
         let http = http_fallback.is_some();
         let dispatcher = Arc::new(Dispatcher { admission, protocols, state, http_fallback });

@@ -7,7 +7,7 @@ use super::{RecvStream, SendStream};
 /// A bidirectional stream: both halves, to be used together or apart.
 ///
 /// The halves are independent: finishing or dropping one leaves the other as it is. With the feature `tokio` the
-/// stream and its halves implement tokio's `AsyncRead` and `AsyncWrite`.
+/// stream and its halves implement tokio's `AsyncRead` and `AsyncWrite`, with `smol` those of futures-io.
 ///
 /// # Examples
 ///

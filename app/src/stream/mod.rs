@@ -3,8 +3,6 @@
 mod bi;
 mod recv;
 mod send;
-#[cfg(feature = "tokio")]
-mod tokio_io;
 
 pub use bi::BiStream;
 pub use recv::RecvStream;

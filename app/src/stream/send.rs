@@ -175,7 +175,7 @@ impl SendStream {
         if self.writing == Writing::Open {
             self.finish()?;
         }
-        if self.writing != Writing::Finished {
+        if !self.is_finished() {
             return Err(self.closed());
         }
         match poll_fn(|context| self.stream.poll_delivery(context, Slot::Finished, &mut self.registered)).await {
@@ -226,7 +226,6 @@ impl SendStream {
     }
 
     /// Whether the end was written.
-    #[cfg(feature = "tokio")]
     pub(crate) fn is_finished(&self) -> bool {
         self.writing == Writing::Finished
     }

@@ -16,7 +16,7 @@ pub(crate) async fn keep(tls: Tls, interval: Duration, runtime: Arc<dyn Runtime>
         Deadline::after(&runtime, interval).wait().await;
         let store = Arc::clone(&tls.store);
         // Files may be on a disk that sleeps.
-        let looked = on_thread(move || store.reload_if_changed(SystemTime::now())).await;
+        let looked = on_thread(&*runtime, move || store.reload_if_changed(SystemTime::now())).await;
         let problem = match looked {
             Ok(Ok(true)) => {
                 tracing::info!(sha256 = %tls.certificate_sha256_hex(), "certificate changed");

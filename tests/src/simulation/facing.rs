@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use transom_core::{Config, ConnectionError, Endpoint, ErrorCode, Event, Request, Response, SessionId};
 
-use super::link::{Link, LinkConfig, Parcel};
 use super::pair::Side;
 use super::tls;
 use crate::raw::{self, Memory, Options, Seen};
+use transom::testing::{Link, LinkConfig, Parcel};
 
 /// A core that faces a peer which says whatever it is told to say.
 #[derive(Debug)]

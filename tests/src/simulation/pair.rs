@@ -10,8 +10,8 @@ use transom_core::{
     StreamId, WriteError,
 };
 
-use super::link::{Link, LinkConfig, Parcel};
 use super::tls;
+use transom::testing::{Link, LinkConfig, Parcel};
 
 /// One end of a [`Pair`].
 #[derive(Debug)]

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::link::{EcnPath, LinkConfig};
-use super::random::Random;
+use transom::testing::Random;
+use transom::testing::{EcnPath, LinkConfig};
 
 /// A network as a world draws it: what it does in both directions, and what it excuses.
 #[derive(Debug, Clone, Copy)]

@@ -10,8 +10,8 @@ use super::network::server_address;
 use super::node::Node;
 use super::offender::Offender;
 use super::shared::Shared;
-use crate::simulation::random::Random;
 use crate::simulation::tls;
+use transom::testing::Random;
 
 /// A client: who it is and when it does something next.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use quinn_proto::{Connection, Dir, StreamId, VarInt};
 
 use super::shared::Shared;
 use crate::raw::{DRAFT_02, DRAFT_15, Request, code, wire};
-use crate::simulation::random::Random;
+use transom::testing::Random;
 
 /// What a misbehaving client has begun so far.
 #[derive(Debug, Default)]

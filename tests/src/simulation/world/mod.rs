@@ -21,7 +21,6 @@ use std::time::{Duration, Instant};
 
 use transom_core::{Connection, Endpoint};
 
-use super::random::Random;
 use super::tls;
 use app::App;
 use client::{Client, Peer};
@@ -30,6 +29,7 @@ use network::Network;
 use node::{Node, Owners};
 pub use report::{Counts, Report};
 use shared::Shared;
+use transom::testing::Random;
 
 /// One simulated world: one server, several clients, all from one seed.
 #[derive(Debug)]
@@ -214,7 +214,7 @@ impl Peer {
         }
     }
 
-    fn receive(&mut self, now: Instant, parcel: super::link::Parcel) {
+    fn receive(&mut self, now: Instant, parcel: transom::testing::Parcel) {
         match self {
             Self::Unborn { .. } => {}
             Self::Core(node) => node.receive(now, parcel),

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::simulation::link::{Link, LinkConfig, Parcel};
 use crate::simulation::presets::{Path, any_link};
-use crate::simulation::random::Random;
+use transom::testing::Random;
+use transom::testing::{Link, LinkConfig, Parcel};
 
 /// A client's place in the network.
 #[derive(Debug)]

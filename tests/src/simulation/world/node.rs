@@ -10,7 +10,7 @@ use transom_core::{Connection, ConnectionId, Endpoint, Receive};
 use super::app::App;
 use super::model::{Verdict, require};
 use super::shared::Shared;
-use crate::simulation::link::Parcel;
+use transom::testing::Parcel;
 
 /// An endpoint with the applications of its connections.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use super::mischief::Mischief;
 use super::model::{Verdict, require};
 use super::shared::Shared;
 use crate::raw;
-use crate::simulation::link::Parcel;
+use transom::testing::Parcel;
 
 /// One connection of a misbehaving client.
 pub(super) struct Offender {

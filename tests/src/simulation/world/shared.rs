@@ -9,7 +9,7 @@ use transom_core::ErrorCode;
 
 use super::report::Counts;
 use crate::simulation::ledger::Ledger;
-use crate::simulation::random::Random;
+use transom::testing::Random;
 
 /// Dice, ledger, trace, counts and the time of one world.
 #[derive(Debug)]

@@ -134,6 +134,15 @@ impl Link {
 
     /// Gives a datagram to the network.
     pub fn send(&mut self, now: Instant, parcel: Parcel) {
+        for (arrival, parcel) in self.fate(now, parcel) {
+            self.sent += 1;
+            self.under_way.insert((arrival, self.sent), parcel);
+        }
+    }
+
+    /// What becomes of a datagram: when it arrives, and how, none or several times.
+    pub(super) fn fate(&mut self, now: Instant, parcel: Parcel) -> Vec<(Instant, Parcel)> {
+        let mut arrivals = Vec::new();
         let copies = 1 + u32::from(self.random.one_in_thousand(self.config.duplicate_per_mille));
         for _ in 0..copies {
             if self.is_lost(&parcel) {
@@ -148,9 +157,9 @@ impl Link {
             } else {
                 Duration::ZERO
             };
-            self.sent += 1;
-            self.under_way.insert((departure + self.config.delay + jitter + aside, self.sent), parcel);
+            arrivals.push((departure + self.config.delay + jitter + aside, parcel));
         }
+        arrivals
     }
 
     /// Takes out one datagram that has arrived.
