@@ -1,18 +1,16 @@
 //! Streams and datagrams between our client and our server.
 
-#![cfg(feature = "tokio")]
-
+#[macro_use]
 mod common;
 
 use bytes::Bytes;
-use common::{Running, echo, within};
+use common::{Running, echo, spawn, within};
 use transom::{ReadError, ReadExactError, ReadToEndError, SendDatagramError, ServerApp, Session, WriteError};
 
 fn echo_server() -> Running {
     Running::start(ServerApp::new().route("/echo", echo))
 }
 
-#[tokio::test]
 async fn a_bidirectional_stream() {
     let running = echo_server();
     let session = running.session("/echo").await;
@@ -26,7 +24,6 @@ async fn a_bidirectional_stream() {
     assert_eq!(within(stream.send.write(b"more")).await, Err(WriteError::Closed));
 }
 
-#[tokio::test]
 async fn an_empty_stream() {
     let running = echo_server();
     let session = running.session("/echo").await;
@@ -37,7 +34,6 @@ async fn an_empty_stream() {
     assert_eq!(within(stream.recv.read(&mut [0; 4])).await.unwrap(), None);
 }
 
-#[tokio::test]
 async fn a_unidirectional_stream_each_way() {
     let running = echo_server();
     let session = running.session("/echo").await;
@@ -48,7 +44,6 @@ async fn a_unidirectional_stream_each_way() {
     assert_eq!(within(answer.read_to_end(1024)).await.unwrap(), "one way");
 }
 
-#[tokio::test]
 async fn a_server_opens_streams() {
     async fn greet(session: Session) -> Result<(), transom::SessionError> {
         let mut stream = session.open_bi().await?;
@@ -59,6 +54,7 @@ async fn a_server_opens_streams() {
         greeting.write_all(b"hello, ").await?;
         greeting.write_bytes(name).await?;
         greeting.finish()?;
+        session.closed().await;
         Ok(())
     }
     let running = Running::start(ServerApp::new().route("/", greet));
@@ -71,7 +67,6 @@ async fn a_server_opens_streams() {
     assert_eq!(within(greeting.read_to_end(100)).await.unwrap(), "hello, me");
 }
 
-#[tokio::test]
 async fn datagrams() {
     let running = echo_server();
     let session = running.session("/echo").await;
@@ -86,14 +81,13 @@ async fn datagrams() {
     assert_eq!(session.send_datagram(vec![0; 60_000]), Err(SendDatagramError::TooLarge { max }));
 }
 
-#[tokio::test]
 async fn reading_to_the_end_has_a_limit() {
     let running = echo_server();
     let session = running.session("/echo").await;
     for (size, limit) in [(10, 10), (11, 10), (100_000, 100_000), (100_001, 100_000)] {
         let mut stream = within(session.open_bi()).await.unwrap();
         let (mut send, mut recv) = stream.split();
-        let sending = tokio::spawn(async move {
+        let sending = spawn(async move {
             send.write_all(&vec![1; size]).await?;
             send.finish()
         });
@@ -110,7 +104,6 @@ async fn reading_to_the_end_has_a_limit() {
     }
 }
 
-#[tokio::test]
 async fn exact_reads() {
     let running = echo_server();
     let session = running.session("/echo").await;
@@ -124,7 +117,6 @@ async fn exact_reads() {
     assert_eq!(within(stream.recv.read_exact(&mut five)).await, Err(ReadExactError::FinishedEarly(4)));
 }
 
-#[tokio::test]
 async fn resets_and_stops_carry_their_codes() {
     async fn give_up(session: Session) -> Result<(), transom::SessionError> {
         let mut stream = session.accept_bi().await?.unwrap();
@@ -149,7 +141,6 @@ async fn resets_and_stops_carry_their_codes() {
     assert_eq!(within(stream.recv.read_bytes(10)).await, Err(ReadError::Reset(Some(29))));
 }
 
-#[tokio::test]
 async fn dropping_a_stream_tells_the_peer() {
     async fn drop_all(session: Session) -> Result<(), transom::SessionError> {
         while let Some(stream) = session.accept_bi().await? {
@@ -164,6 +155,7 @@ async fn dropping_a_stream_tells_the_peer() {
     assert_eq!(within(stream.recv.read_bytes(10)).await, Err(ReadError::Reset(Some(0))));
 }
 
+#[cfg(feature = "tokio")]
 #[tokio::test]
 async fn tokio_s_traits() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -180,7 +172,6 @@ async fn tokio_s_traits() {
     assert!(within(AsyncWriteExt::write_all(&mut stream, b"late")).await.is_err());
 }
 
-#[tokio::test]
 async fn a_cancelled_read_or_accept_loses_nothing() {
     use std::future::Future;
     use std::task::{Context, Waker};
@@ -202,14 +193,13 @@ async fn a_cancelled_read_or_accept_loses_nothing() {
     assert!(within(session.accept_uni()).await.unwrap().is_some());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_tasks_wait_on_one_session() {
     let running = echo_server();
     let session = running.session("/echo").await;
     let waiting: Vec<_> = (0..20)
         .map(|_| {
             let session = session.clone();
-            tokio::spawn(async move { session.recv_datagram().await.unwrap().unwrap() })
+            spawn(async move { session.recv_datagram().await.unwrap().unwrap() })
         })
         .collect();
     for number in 0..20_u8 {
@@ -221,4 +211,19 @@ async fn many_tasks_wait_on_one_session() {
     }
     seen.sort_unstable();
     assert_eq!(seen, (0..20).collect::<Vec<u8>>());
+}
+
+on_each_runtime! {
+    a_bidirectional_stream,
+    an_empty_stream,
+    a_unidirectional_stream_each_way,
+    a_server_opens_streams,
+    datagrams,
+    reading_to_the_end_has_a_limit,
+    exact_reads,
+    resets_and_stops_carry_their_codes,
+    dropping_a_stream_tells_the_peer,
+    a_cancelled_read_or_accept_loses_nothing,
+    ; threads:
+    many_tasks_wait_on_one_session,
 }

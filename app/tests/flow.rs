@@ -1,23 +1,21 @@
 //! Much data, many streams, slow readers.
 
-#![cfg(feature = "tokio")]
-
+#[macro_use]
 mod common;
 
 use std::future::Future;
 use std::task::{Context, Waker};
 
-use common::{Running, echo, within};
+use common::{Running, echo, spawn, within};
 use transom::{Config, ServerApp, Session, SessionError};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_streams_at_a_time() {
     let running = Running::start(ServerApp::new().route("/echo", echo));
     let session = running.session("/echo").await;
     let tasks: Vec<_> = (0..100_usize)
         .map(|number| {
             let session = session.clone();
-            tokio::spawn(async move {
+            spawn(async move {
                 let message = vec![u8::try_from(number).unwrap(); 1000 + number];
                 let mut stream = session.open_bi().await.unwrap();
                 stream.send.write_all(&message).await.unwrap();
@@ -31,7 +29,6 @@ async fn a_hundred_streams_at_a_time() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_streams_than_the_peer_allows_at_a_time() {
     let mut config = Config::default();
     config.max_bidi_streams = 4;
@@ -41,7 +38,7 @@ async fn more_streams_than_the_peer_allows_at_a_time() {
     let tasks: Vec<_> = (0..200_u32)
         .map(|number| {
             let session = session.clone();
-            tokio::spawn(async move {
+            spawn(async move {
                 if number % 2 == 0 {
                     let mut stream = session.open_uni().await.unwrap();
                     stream.write_all(&number.to_be_bytes()).await.unwrap();
@@ -60,14 +57,13 @@ async fn more_streams_than_the_peer_allows_at_a_time() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn four_mebibytes_there_and_back() {
     let running = Running::start(ServerApp::new().route("/echo", echo));
     let session = running.session("/echo").await;
     let data: Vec<u8> = (0..4 * 1024 * 1024_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let (mut send, mut recv) = within(session.open_bi()).await.unwrap().split();
     let expected = data.clone();
-    let sending = tokio::spawn(async move {
+    let sending = spawn(async move {
         send.write_all(&data).await.unwrap();
         send.finish().unwrap();
     });
@@ -75,7 +71,6 @@ async fn four_mebibytes_there_and_back() {
     within(sending).await.unwrap();
 }
 
-#[tokio::test]
 async fn who_does_not_read_blocks_only_that_stream() {
     async fn read_no_uni(session: Session) -> Result<(), SessionError> {
         while let Some(mut stream) = session.accept_bi().await? {
@@ -104,7 +99,6 @@ async fn who_does_not_read_blocks_only_that_stream() {
     within(stream.recv.read_to_end(10)).await.unwrap();
 }
 
-#[tokio::test]
 async fn datagrams_that_nobody_reads_do_not_block_the_sender() {
     async fn wait(session: Session) {
         session.closed().await;
@@ -120,7 +114,6 @@ async fn datagrams_that_nobody_reads_do_not_block_the_sender() {
     assert!(session.end().is_none());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_clients() {
     let running = Running::start(ServerApp::new().route("/echo", echo));
     let client = running.client();
@@ -128,7 +121,7 @@ async fn many_clients() {
     let tasks: Vec<_> = (0..50_u8)
         .map(|number| {
             let (client, url) = (client.clone(), url.clone());
-            tokio::spawn(async move {
+            spawn(async move {
                 let session = client.connect(&url).await.unwrap();
                 let mut stream = session.open_bi().await.unwrap();
                 stream.send.write_all(&[number]).await.unwrap();
@@ -140,4 +133,14 @@ async fn many_clients() {
     for task in tasks {
         within(task).await.unwrap();
     }
+}
+
+on_each_runtime! {
+    who_does_not_read_blocks_only_that_stream,
+    datagrams_that_nobody_reads_do_not_block_the_sender,
+    ; threads:
+    a_hundred_streams_at_a_time,
+    more_streams_than_the_peer_allows_at_a_time,
+    four_mebibytes_there_and_back,
+    many_clients,
 }

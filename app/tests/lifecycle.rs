@@ -1,10 +1,9 @@
 //! How sessions end.
 
-#![cfg(feature = "tokio")]
-
+#[macro_use]
 mod common;
 
-use common::{Running, echo, within};
+use common::{Running, echo, within, yield_now};
 use tokio::sync::mpsc;
 use transom::{CloseCode, ReadError, SendDatagramError, ServerApp, Session, SessionEnd, SessionError, WriteError};
 
@@ -25,7 +24,6 @@ fn watcher() -> (ServerApp<mpsc::UnboundedSender<SessionEnd>>, mpsc::UnboundedRe
     (ServerApp::with_state(sender).route("/", watch), receiver)
 }
 
-#[tokio::test]
 async fn a_client_closes_with_code_and_reason() {
     let (app, mut ends) = watcher();
     let running = Running::start(app);
@@ -36,7 +34,6 @@ async fn a_client_closes_with_code_and_reason() {
     assert_eq!(within(ends.recv()).await, Some(closed_by_peer(4_294_967_295, "so long, Jürgen")));
 }
 
-#[tokio::test]
 async fn a_server_closes_with_code_and_reason() {
     async fn close(session: Session) {
         session.close(17, "enough");
@@ -48,7 +45,6 @@ async fn a_server_closes_with_code_and_reason() {
     assert_eq!(session.end(), Some(&closed_by_peer(17, "enough")));
 }
 
-#[tokio::test]
 async fn finish_is_a_close_without_words() {
     let (app, mut ends) = watcher();
     let running = Running::start(app);
@@ -57,7 +53,6 @@ async fn finish_is_a_close_without_words() {
     assert_eq!(within(ends.recv()).await, Some(closed_by_peer(0, "")));
 }
 
-#[tokio::test]
 async fn dropping_the_last_clone_closes_with_code_0() {
     let (app, mut ends) = watcher();
     let running = Running::start(app);
@@ -69,7 +64,6 @@ async fn dropping_the_last_clone_closes_with_code_0() {
     assert_eq!(within(ends.recv()).await, Some(closed_by_peer(0, "")));
 }
 
-#[tokio::test]
 async fn a_client_that_shuts_down_leaves_nothing_behind() {
     let (app, mut ends) = watcher();
     let running = Running::start(app);
@@ -78,13 +72,12 @@ async fn a_client_that_shuts_down_leaves_nothing_behind() {
     assert_eq!(within(ends.recv()).await, Some(closed_by_peer(3, "bye")));
     within(async {
         while running.server.stats().connections_open > 0 {
-            tokio::task::yield_now().await;
+            yield_now().await;
         }
     })
     .await;
 }
 
-#[tokio::test]
 async fn a_handler_s_return_value_closes() {
     async fn good(_: Session) {}
     async fn bad(_: Session) -> Result<(), String> {
@@ -105,7 +98,6 @@ async fn a_handler_s_return_value_closes() {
     }
 }
 
-#[tokio::test]
 async fn what_a_handler_finished_arrives_before_its_close() {
     async fn answer(session: Session) -> Result<(), SessionError> {
         let mut stream = session.open_uni().await?;
@@ -120,7 +112,6 @@ async fn what_a_handler_finished_arrives_before_its_close() {
     assert_eq!(within(session.closed()).await, closed_by_peer(0, ""));
 }
 
-#[tokio::test]
 async fn a_panic_harms_no_other_session() {
     async fn panics(session: Session) {
         let _ = session.recv_datagram().await;
@@ -138,7 +129,6 @@ async fn a_panic_harms_no_other_session() {
     assert!(healthy.end().is_none());
 }
 
-#[tokio::test]
 async fn the_end_reaches_everybody_who_waits() {
     async fn close_on_datagram(session: Session) {
         let _ = session.recv_datagram().await;
@@ -179,7 +169,6 @@ async fn the_end_reaches_everybody_who_waits() {
     within(session.draining()).await;
 }
 
-#[tokio::test]
 async fn draining_is_heard_and_closes_nothing() {
     async fn drain(session: Session) -> Result<(), SessionError> {
         session.drain();
@@ -194,7 +183,6 @@ async fn draining_is_heard_and_closes_nothing() {
     assert_eq!(within(session.recv_datagram()).await.unwrap().unwrap(), "works");
 }
 
-#[tokio::test]
 async fn streams_outlive_their_session_without_harm() {
     let running = Running::start(ServerApp::new().route("/echo", echo));
     let session = running.session("/echo").await;
@@ -204,16 +192,32 @@ async fn streams_outlive_their_session_without_harm() {
     assert_eq!(within(stream.recv.read_bytes(1)).await.map(|_| ()), Err(ReadError::Closed));
     assert!(matches!(within(stream.send.write(b"late")).await, Err(WriteError::Closed | WriteError::SessionEnded(_))));
     // Once the driver has run, the reason is known.
-    tokio::task::yield_now().await;
+    yield_now().await;
     let late = within(stream.recv.read_bytes(1)).await;
     assert!(late == Err(ReadError::Closed) || late == Err(ReadError::SessionEnded(end)), "{late:?}");
 }
 
-#[tokio::test]
 async fn a_server_that_vanishes_is_noticed() {
     let running = Running::start(ServerApp::new().route("/echo", echo));
     let session = running.session("/echo").await;
     // All sessions get their close, then the connections theirs.
     drop(running);
     assert_eq!(within(session.closed()).await, closed_by_peer(0, "server shutting down"));
+}
+
+on_each_runtime! {
+    a_client_closes_with_code_and_reason,
+    a_server_closes_with_code_and_reason,
+    finish_is_a_close_without_words,
+    dropping_the_last_clone_closes_with_code_0,
+    a_client_that_shuts_down_leaves_nothing_behind,
+    a_handler_s_return_value_closes,
+    a_panic_harms_no_other_session,
+    the_end_reaches_everybody_who_waits,
+    draining_is_heard_and_closes_nothing,
+    streams_outlive_their_session_without_harm,
+    a_server_that_vanishes_is_noticed,
+    ; one_thread:
+    // With more, the close can overtake the reader: what has arrived and was not read goes with the session.
+    what_a_handler_finished_arrives_before_its_close,
 }

@@ -1,12 +1,11 @@
 //! Requests that do not become sessions, and what handlers get from those that do.
 
-#![cfg(feature = "tokio")]
-
+#[macro_use]
 mod common;
 
 use std::time::Duration;
 
-use common::{Running, echo, within};
+use common::{Running, echo, sleep, within, yield_now};
 use tokio::sync::watch;
 use transom::{
     AllowOrigins, Client, ClientError, ConnectionError, Decision, ErrorCode, FromRequest, HeaderName, HeaderValue,
@@ -25,7 +24,6 @@ async fn refused(running: &Running, path: &str) -> (u16, Option<String>) {
     }
 }
 
-#[tokio::test]
 async fn what_is_not_there() {
     async fn room(_: Session, _: Path<u8>) {}
     let running = Running::start(ServerApp::new().route("/echo", echo).route("/rooms/{room}", room));
@@ -36,7 +34,6 @@ async fn what_is_not_there() {
     drop(session);
 }
 
-#[tokio::test]
 async fn expressions_are_routes_too() {
     async fn year(session: Session, Path(year): Path<u16>) {
         session.close(u32::from(year), "");
@@ -48,7 +45,6 @@ async fn expressions_are_routes_too() {
     assert_eq!(refused(&running, "/20266").await.0, 404);
 }
 
-#[tokio::test]
 async fn middleware_refuses_with_status_and_headers() {
     let quota = |request: &Request, _: std::time::Instant| {
         if request.headers().contains_key("x-paid") {
@@ -64,7 +60,6 @@ async fn middleware_refuses_with_status_and_headers() {
     drop(within(paid.connect(&running.url("/echo"))).await.unwrap());
 }
 
-#[tokio::test]
 async fn origins() {
     let app = ServerApp::new().middleware(AllowOrigins::only(["https://chat.example"])).route("/echo", echo);
     let running = Running::start(app);
@@ -74,7 +69,6 @@ async fn origins() {
     assert!(matches!(denied, Err(ClientError::Refused { status: StatusCode::FORBIDDEN, .. })), "{denied:?}");
 }
 
-#[tokio::test]
 async fn a_panic_while_deciding_is_a_500_and_no_more() {
     struct Panics;
     impl<S> FromRequest<S> for Panics {
@@ -88,7 +82,6 @@ async fn a_panic_while_deciding_is_a_500_and_no_more() {
     drop(running.session("/echo").await);
 }
 
-#[tokio::test]
 async fn handlers_get_what_they_ask_for() {
     async fn tell(
         session: Session,
@@ -101,6 +94,7 @@ async fn handlers_get_what_they_ask_for() {
         let mut stream = session.open_uni().await?;
         stream.write_all(text.as_bytes()).await?;
         stream.finish()?;
+        session.closed().await;
         Ok(())
     }
     let running = Running::start(ServerApp::with_state(String::from("motd")).route("/rooms/{room}", tell));
@@ -110,7 +104,6 @@ async fn handlers_get_what_they_ask_for() {
     assert_eq!(within(stream.read_to_end(100)).await.unwrap(), "café b c motd me");
 }
 
-#[tokio::test]
 async fn a_subprotocol_is_chosen() {
     async fn tell(session: Session) -> Result<(), SessionError> {
         let mut stream = session.open_uni().await?;
@@ -135,7 +128,6 @@ async fn a_subprotocol_is_chosen() {
     assert!(matches!(&error, ClientError::Session(end) if *end == without), "{error:?}");
 }
 
-#[tokio::test]
 async fn a_server_that_is_not_trusted() {
     let running = Running::start(ServerApp::new().route("/echo", echo));
     let wrong = Client::builder().certificate_hash([0; 32]);
@@ -145,7 +137,6 @@ async fn a_server_that_is_not_trusted() {
     drop(within(anybody.connect(&running.url("/echo"))).await.unwrap());
 }
 
-#[tokio::test]
 async fn a_server_known_by_its_authority() {
     let tls = Tls::self_signed(["localhost", "127.0.0.1"]).unwrap();
     let pem = tls.certificate_pem();
@@ -158,7 +149,6 @@ async fn a_server_known_by_its_authority() {
     assert!(matches!(error, ClientError::Connection(ConnectionError::Transport { .. })), "{error:?}");
 }
 
-#[tokio::test]
 async fn names_are_resolved_and_all_addresses_tried() {
     let running = Running::start(ServerApp::new().route("/echo", echo));
     // The server has no IPv6 address, and the name may mean one first.
@@ -168,7 +158,6 @@ async fn names_are_resolved_and_all_addresses_tried() {
     assert!(matches!(nowhere, Err(ClientError::Resolve(_))), "{nowhere:?}");
 }
 
-#[tokio::test]
 async fn nobody_answers() {
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}/", silent.local_addr().unwrap());
@@ -176,7 +165,6 @@ async fn nobody_answers() {
     assert!(matches!(within(client.connect(&url)).await, Err(ClientError::TimedOut)));
 }
 
-#[tokio::test]
 async fn a_connect_that_is_given_up_leaves_nothing_behind() {
     let running = Running::start(ServerApp::new().route("/echo", echo));
     let url = running.url("/echo");
@@ -188,19 +176,18 @@ async fn a_connect_that_is_given_up_leaves_nothing_behind() {
             if std::future::Future::poll(connecting.as_mut(), &mut context).is_ready() {
                 break;
             }
-            tokio::task::yield_now().await;
+            yield_now().await;
         }
         drop(connecting);
     }
     within(async {
         while running.server.stats().connections_open > 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            sleep(Duration::from_millis(1)).await;
         }
     })
     .await;
 }
 
-#[tokio::test]
 async fn a_request_may_be_gone_before_it_is_answered() {
     async fn late(request: SessionRequest, State(mut gate): State<watch::Receiver<bool>>) {
         gate.wait_for(|open| *open).await.unwrap();
@@ -212,7 +199,7 @@ async fn a_request_may_be_gone_before_it_is_answered() {
     assert!(matches!(within(client.connect(&running.url("/"))).await, Err(ClientError::TimedOut)));
     within(async {
         while running.server.stats().connections_open > 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            sleep(Duration::from_millis(1)).await;
         }
     })
     .await;
@@ -220,4 +207,20 @@ async fn a_request_may_be_gone_before_it_is_answered() {
     // The server is there for the next one.
     running.server.handle().shutdown(Duration::from_secs(3600));
     within(running.server.wait()).await.unwrap();
+}
+
+on_each_runtime! {
+    what_is_not_there,
+    expressions_are_routes_too,
+    middleware_refuses_with_status_and_headers,
+    origins,
+    a_panic_while_deciding_is_a_500_and_no_more,
+    handlers_get_what_they_ask_for,
+    a_subprotocol_is_chosen,
+    a_server_that_is_not_trusted,
+    a_server_known_by_its_authority,
+    names_are_resolved_and_all_addresses_tried,
+    nobody_answers,
+    a_connect_that_is_given_up_leaves_nothing_behind,
+    a_request_may_be_gone_before_it_is_answered,
 }

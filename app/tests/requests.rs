@@ -1,10 +1,9 @@
 //! Handlers that answer their requests themselves.
 
-#![cfg(feature = "tokio")]
-
+#[macro_use]
 mod common;
 
-use common::{Running, within};
+use common::{Running, sleep, within, yield_now};
 use transom::{
     ClientError, HeaderName, HeaderValue, Path, Rejection, ServerApp, SessionEnd, SessionError, SessionRequest,
     StatusCode,
@@ -17,7 +16,6 @@ async fn refused(running: &Running, path: &str) -> u16 {
     }
 }
 
-#[tokio::test]
 async fn a_request_dropped_unanswered_is_500() {
     async fn panics(request: SessionRequest) {
         assert!(request.request().path().is_empty(), "not so");
@@ -28,10 +26,9 @@ async fn a_request_dropped_unanswered_is_500() {
     assert_eq!(refused(&running, "/panic").await, 500);
 }
 
-#[tokio::test]
 async fn a_request_is_answered_when_its_handler_is_ready() {
     async fn decide(request: SessionRequest, Path(answer): Path<u16>) -> Result<(), SessionError> {
-        tokio::task::yield_now().await;
+        yield_now().await;
         let status = StatusCode::from_u16(answer).unwrap();
         if !status.is_success() {
             request.reject(Rejection::new(status));
@@ -52,7 +49,6 @@ async fn a_request_is_answered_when_its_handler_is_ready() {
     assert_eq!(within(session.recv_datagram()).await.unwrap().unwrap(), "welcome");
 }
 
-#[tokio::test]
 async fn the_handler_s_outcome_closes_the_session() {
     async fn fails(request: SessionRequest) -> Result<(), String> {
         let _session = request.accept().map_err(|error| error.to_string())?;
@@ -64,7 +60,6 @@ async fn the_handler_s_outcome_closes_the_session() {
     assert_eq!(end, SessionEnd::ClosedByPeer { code: 1, reason: String::from("no luck") });
 }
 
-#[tokio::test]
 async fn an_error_from_another_session_closes_this_one() {
     async fn foreign(_session: transom::Session) -> Result<(), SessionError> {
         let end = SessionEnd::ClosedByPeer { code: 9, reason: String::from("upstream") };
@@ -76,7 +71,6 @@ async fn an_error_from_another_session_closes_this_one() {
     assert!(matches!(end, SessionEnd::ClosedByPeer { code: 1, .. }), "{end:?}");
 }
 
-#[tokio::test]
 async fn a_client_s_connection_ends_with_its_session() {
     let running = Running::start(ServerApp::new().route("/", async |session: transom::Session| {
         session.close(3, "enough");
@@ -86,9 +80,17 @@ async fn a_client_s_connection_ends_with_its_session() {
     let stats = || running.server.stats();
     within(async {
         while stats().connections_open > 0 {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            sleep(std::time::Duration::from_millis(20)).await;
         }
     })
     .await;
     drop(session);
+}
+
+on_each_runtime! {
+    a_request_dropped_unanswered_is_500,
+    a_request_is_answered_when_its_handler_is_ready,
+    the_handler_s_outcome_closes_the_session,
+    an_error_from_another_session_closes_this_one,
+    a_client_s_connection_ends_with_its_session,
 }

@@ -1,14 +1,13 @@
 //! How servers end.
 
-#![cfg(feature = "tokio")]
-
+#[macro_use]
 mod common;
 
 use std::time::Duration;
 
-use common::{Running, echo, within};
+use common::{Running, echo, spawn, within, yield_now};
 use tokio::sync::{mpsc, oneshot};
-use transom::{ClientError, ServeError, ServerApp, Session, SessionEnd, SessionError, State, StatusCode, Tls};
+use transom::{ClientError, ServerApp, Session, SessionEnd, SessionError, State, StatusCode, Tls};
 
 /// Longer than any test runs.
 const LONG: Duration = Duration::from_secs(3600);
@@ -17,7 +16,6 @@ fn shutting_down() -> SessionEnd {
     SessionEnd::ClosedByPeer { code: 0, reason: String::from("server shutting down") }
 }
 
-#[tokio::test]
 async fn an_idle_server_stops_at_once() {
     let running = Running::start(ServerApp::new().route("/echo", echo));
     running.server.handle().shutdown(LONG);
@@ -25,7 +23,6 @@ async fn an_idle_server_stops_at_once() {
     within(running.server.wait()).await.unwrap();
 }
 
-#[tokio::test]
 async fn open_sessions_may_finish_and_new_ones_are_refused() {
     let running = Running::start(ServerApp::new().route("/echo", echo));
     let session = running.session("/echo").await;
@@ -49,7 +46,6 @@ async fn open_sessions_may_finish_and_new_ones_are_refused() {
     assert_eq!(handle.stats().sessions_accepted, 1);
 }
 
-#[tokio::test]
 async fn when_grace_is_over_the_rest_is_closed() {
     let running = Running::start(ServerApp::new().route("/echo", echo));
     let session = running.session("/echo").await;
@@ -58,7 +54,6 @@ async fn when_grace_is_over_the_rest_is_closed() {
     within(running.server.wait()).await.unwrap();
 }
 
-#[tokio::test]
 async fn the_second_request_does_not_wait() {
     let running = Running::start(ServerApp::new().route("/echo", echo));
     let session = running.session("/echo").await;
@@ -69,12 +64,11 @@ async fn the_second_request_does_not_wait() {
     within(running.server.wait()).await.unwrap();
 }
 
-#[tokio::test]
 async fn handlers_may_clean_up() {
     async fn cleans_up(session: Session, State(sender): State<mpsc::UnboundedSender<&'static str>>) {
         session.closed().await;
         for _ in 0..20 {
-            tokio::task::yield_now().await;
+            yield_now().await;
         }
         sender.send("cleaned up").unwrap();
     }
@@ -88,7 +82,6 @@ async fn handlers_may_clean_up() {
     assert_eq!(receiver.try_recv(), Ok("cleaned up"), "the server waits for its handlers");
 }
 
-#[tokio::test]
 async fn a_signal_shuts_down() {
     let (ready, address) = oneshot::channel();
     let (stop, stopped) = oneshot::channel::<()>();
@@ -101,14 +94,13 @@ async fn a_signal_shuts_down() {
         .start()
         .unwrap();
     ready.send(server.local_addrs()[0]).unwrap();
-    let serving = tokio::spawn(server.wait());
+    let serving = spawn(server.wait());
     let session = within(client.connect(&format!("https://{}/echo", address.await.unwrap()))).await.unwrap();
     stop.send(()).unwrap();
     assert_eq!(within(session.closed()).await, shutting_down());
     within(serving).await.unwrap().unwrap();
 }
 
-#[tokio::test]
 async fn serve_can_be_awaited() {
     let tls = Tls::self_signed(["127.0.0.1"]).unwrap();
     let serve = ServerApp::new()
@@ -119,7 +111,6 @@ async fn serve_can_be_awaited() {
     within(async { serve.await }).await.unwrap();
 }
 
-#[tokio::test]
 async fn a_server_on_several_addresses() {
     let tls = Tls::self_signed(["127.0.0.1"]).unwrap();
     let client = transom::Client::builder().certificate_hash(tls.certificate_sha256());
@@ -135,12 +126,12 @@ async fn a_server_on_several_addresses() {
     assert_eq!(server.stats().sessions_accepted, 2);
 }
 
-#[tokio::test]
 async fn dual_stack() {
     async fn tell_address(session: Session) -> Result<(), SessionError> {
         let mut stream = session.open_uni().await?;
         stream.write_all(session.remote_address().ip().to_string().as_bytes()).await?;
         stream.finish()?;
+        session.closed().await;
         Ok(())
     }
     let tls = Tls::self_signed(["localhost"]).unwrap();
@@ -156,7 +147,6 @@ async fn dual_stack() {
     }
 }
 
-#[tokio::test]
 async fn another_certificate_while_running() {
     let running = Running::start(ServerApp::new().route("/echo", echo));
     let old = running.session("/echo").await;
@@ -169,27 +159,15 @@ async fn another_certificate_while_running() {
     assert_eq!(within(old.recv_datagram()).await.unwrap().unwrap(), "works");
 }
 
-#[test]
-fn without_a_runtime_there_is_an_error() {
-    let tls = Tls::self_signed(["127.0.0.1"]).unwrap();
-    let error = ServerApp::new().route("/echo", echo).bind("127.0.0.1:0", tls).start().unwrap_err();
-    assert!(matches!(error, ServeError::NoRuntime), "{error:?}");
-}
-
-#[test]
-fn a_runtime_that_goes_ends_everything() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let session = runtime.block_on(async {
-        let running = Running::start(ServerApp::new().route("/echo", echo));
-        let session = running.session("/echo").await;
-        // The server goes with its runtime, not before.
-        std::mem::forget(running);
-        session
-    });
-    drop(runtime);
-    let other = tokio::runtime::Runtime::new().unwrap();
-    other.block_on(async {
-        assert!(matches!(within(session.closed()).await, SessionEnd::ConnectionLost(_)));
-        assert!(within(session.open_bi()).await.is_err());
-    });
+on_each_runtime! {
+    an_idle_server_stops_at_once,
+    open_sessions_may_finish_and_new_ones_are_refused,
+    when_grace_is_over_the_rest_is_closed,
+    the_second_request_does_not_wait,
+    handlers_may_clean_up,
+    a_signal_shuts_down,
+    serve_can_be_awaited,
+    a_server_on_several_addresses,
+    dual_stack,
+    another_certificate_while_running,
 }

@@ -1,15 +1,13 @@
 //! What handles say about what went through them.
 
-#![cfg(feature = "tokio")]
-
+#[macro_use]
 mod common;
 
 use std::time::Duration;
 
-use common::{Running, echo, within};
+use common::{Running, echo, sleep, within};
 use transom::{ConnectionStats, DatagramPriority, ServerApp};
 
-#[tokio::test]
 async fn sessions_and_streams_count_and_streams_remember() {
     let running = Running::start(ServerApp::new().route("/echo", echo));
     let session = running.session("/echo").await;
@@ -38,11 +36,10 @@ async fn sessions_and_streams_count_and_streams_remember() {
     assert_eq!(stream.send.stats().bytes_written, 350, "the handle remembers");
     drop(running);
     while session.connection_stats() != ConnectionStats::default() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        sleep(Duration::from_millis(10)).await;
     }
 }
 
-#[tokio::test]
 async fn datagrams_have_priorities_and_ages_that_an_application_chooses() {
     let running = Running::start(ServerApp::new().route("/echo", echo));
     let session = running.session("/echo").await;
@@ -54,7 +51,7 @@ async fn datagrams_have_priorities_and_ages_that_an_application_chooses() {
     assert_eq!(session.datagram_options(), Some(options));
     session.send_datagram_with_priority(b"not read in time".as_slice(), DatagramPriority::High).unwrap();
     while session.stats().unwrap().datagrams.expired_incoming == 0 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        sleep(Duration::from_millis(10)).await;
     }
     // Each waits for room; the mark holds one.
     for _ in 0..20 {
@@ -62,4 +59,9 @@ async fn datagrams_have_priorities_and_ages_that_an_application_chooses() {
     }
     assert_eq!(within(session.recv_datagram()).await.unwrap().unwrap(), "waits");
     assert_eq!(session.stats().unwrap().datagrams.dropped_outgoing, 0);
+}
+
+on_each_runtime! {
+    sessions_and_streams_count_and_streams_remember,
+    datagrams_have_priorities_and_ages_that_an_application_chooses,
 }

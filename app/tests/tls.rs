@@ -1,8 +1,7 @@
 //! Certificates: forms of keys, changes under load, rotation, clients that show their own, and what is said when
 //! something is wrong.
 
-#![cfg(feature = "tokio")]
-
+#[macro_use]
 mod common;
 
 use std::net::SocketAddr;
@@ -11,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use common::{echo, within};
+use common::{echo, sleep, spawn, within};
 use transom::{
     Client, ClientBuilder, ClientCertificates, ClientError, ServeError, Server, ServerApp, Session, SessionError, Tls,
     TlsError,
@@ -22,7 +21,9 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("transom-tls-{name}-{}", std::process::id()));
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        let number = LAST.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("transom-tls-{name}-{}-{number}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
@@ -82,7 +83,6 @@ async fn round_trip(session: &Session) -> Result<(), SessionError> {
     Ok(())
 }
 
-#[tokio::test]
 async fn all_forms_of_keys_work() {
     for (cert, key) in [
         ("rsa-cert.pem", "rsa-pkcs8.pem"),
@@ -120,7 +120,6 @@ fn what_is_wrong_with_a_file_is_said_with_its_name() {
     assert!(!text.contains("c2VjcmV0"), "a key must not be printed: {text}");
 }
 
-#[tokio::test]
 async fn a_port_in_use_is_said_with_its_address() {
     let (_server, address) = serve(&fresh());
     let error = ServerApp::new().route("/", echo).bind(address, fresh()).start().unwrap_err();
@@ -131,7 +130,6 @@ async fn a_port_in_use_is_said_with_its_address() {
 
 /// Two hundred reloads, every fourth of broken files, while sessions talk: none is lost, and who comes next meets the
 /// newest certificate that works.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reloads_under_load() {
     let folder = Folder::new("load");
     let mut shown = fresh();
@@ -143,7 +141,7 @@ async fn reloads_under_load() {
     for _ in 0..8 {
         let session = within(connect(address, shown.certificate_sha256())).await.unwrap();
         let (stop, trips) = (Arc::clone(&stop), Arc::clone(&trips));
-        talking.push(tokio::spawn(async move {
+        talking.push(spawn(async move {
             while !stop.load(Ordering::Relaxed) {
                 round_trip(&session).await?;
                 trips.fetch_add(1, Ordering::Relaxed);
@@ -178,7 +176,6 @@ async fn reloads_under_load() {
     assert!(trips.load(Ordering::Relaxed) >= 200, "there was hardly any load");
 }
 
-#[tokio::test]
 async fn a_watched_file_is_read_when_it_changes() {
     let folder = Folder::new("watched");
     let first = fresh();
@@ -186,13 +183,13 @@ async fn a_watched_file_is_read_when_it_changes() {
     let tls = Tls::from_pem(folder.cert(), folder.key()).unwrap().watch(Duration::from_millis(10));
     let (server, address) = serve(&tls);
     folder.write("nonsense", "nonsense");
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    sleep(Duration::from_millis(100)).await;
     drop(within(connect(address, first.certificate_sha256())).await.expect("the old one stays"));
     let second = fresh();
     folder.write_tls(&second);
     within(async {
         while tls.certificate_sha256() != second.certificate_sha256() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            sleep(Duration::from_millis(5)).await;
         }
     })
     .await;
@@ -200,13 +197,12 @@ async fn a_watched_file_is_read_when_it_changes() {
     assert!(within(connect(address, first.certificate_sha256())).await.is_err());
     // Nobody looks any more once the server is gone.
     drop(server);
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    sleep(Duration::from_millis(100)).await;
     folder.write_tls(&first);
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    sleep(Duration::from_millis(100)).await;
     assert_eq!(tls.certificate_sha256(), second.certificate_sha256());
 }
 
-#[tokio::test]
 async fn a_rotating_certificate_is_reached_by_its_first_hash() {
     let tls = Tls::rotating(["127.0.0.1"]).unwrap();
     let (_server, address) = serve(&tls);
@@ -225,7 +221,6 @@ async fn who(session: Session) -> Result<(), SessionError> {
     Ok(())
 }
 
-#[tokio::test]
 async fn clients_show_certificates() {
     let known = Tls::from_pem(stored_key("client-cert.pem"), stored_key("client-key.pem")).unwrap();
     let unknown = Tls::from_pem(stored_key("ec-cert.pem"), stored_key("ec-sec1.pem")).unwrap();
@@ -249,4 +244,15 @@ async fn clients_show_certificates() {
     }
     let nothing = fresh().client_authorities_pem(b"nothing", ClientCertificates::Required);
     assert!(matches!(nothing, Err(TlsError::NoCertificate)));
+}
+
+on_each_runtime! {
+    all_forms_of_keys_work,
+    a_port_in_use_is_said_with_its_address,
+    a_rotating_certificate_is_reached_by_its_first_hash,
+    clients_show_certificates,
+    ; threads:
+    reloads_under_load,
+    ; sockets:
+    a_watched_file_is_read_when_it_changes,
 }

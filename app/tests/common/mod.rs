@@ -1,12 +1,17 @@
-//! What the integration tests share: a server on loopback and clients that trust it.
+//! What the integration tests share: every runtime, a server on loopback, and clients that trust it.
 
-#![allow(dead_code, unreachable_pub, reason = "each test takes what it needs")]
+#![allow(dead_code, unreachable_pub, unused_imports, unused_macros, reason = "each test takes what it needs")]
+
+#[macro_use]
+pub mod runtimes;
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use transom::{Client, ClientBuilder, Server, ServerApp, Session, SessionError, Tls};
+
+pub use runtimes::{sleep, spawn, timeout, yield_now};
 
 /// A server under test and how to reach it.
 pub struct Running {
@@ -43,21 +48,21 @@ impl Running {
 
 /// A test that hangs is a test that fails.
 pub async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(30), future).await.expect("the test hangs")
+    timeout(Duration::from_secs(30), future).await.expect("the test hangs")
 }
 
 /// Echoes bidirectional streams one after the other, answers unidirectional ones, echoes datagrams.
 pub async fn echo(session: Session) -> Result<(), SessionError> {
     let streams = async {
         while let Some(stream) = session.accept_bi().await? {
-            tokio::spawn(echo_stream(stream));
+            spawn(echo_stream(stream));
         }
         Ok::<(), SessionError>(())
     };
     let uni = async {
         while let Some(mut stream) = session.accept_uni().await? {
             let session = session.clone();
-            tokio::spawn(async move {
+            spawn(async move {
                 let message = stream.read_to_end(1 << 20).await?;
                 let mut answer = session.open_uni().await?;
                 answer.write_all(&message).await?;

@@ -105,8 +105,14 @@ fn tests_in(text: &str) -> Vec<(String, bool)> {
     // Name and indentation of each open inline module.
     let mut modules: Vec<(&str, usize)> = Vec::new();
     let (mut is_test, mut is_ignored) = (false, false);
+    // Functions that `app/tests/common/runtimes.rs` makes tests of stand in a list, one on a line.
+    let mut in_list = false;
     for line in text.lines() {
         let rest = line.trim_start();
+        in_list = rest == "on_each_runtime! {" || in_list && rest != "}";
+        if let (true, Some(name)) = (in_list, rest.strip_suffix(',')) {
+            tests.push((name.to_owned(), false));
+        }
         let indentation = line.len() - rest.len();
         if rest == "}" && modules.last().is_some_and(|(_, of_module)| *of_module == indentation) {
             modules.pop();
@@ -177,6 +183,13 @@ mod outer {
     #[should_panic]
     fn last() {}
 }
+async fn listed() {}
+on_each_runtime! {
+    listed,
+    ; threads:
+    // A reason.
+    in_threads,
+}
 ";
         let expected = [
             ("first", false),
@@ -184,6 +197,8 @@ mod outer {
             ("outer::inner::deep", true),
             ("outer::inner::sometimes", true),
             ("outer::last", false),
+            ("listed", false),
+            ("in_threads", false),
         ];
         let found = tests_in(text);
         let found: Vec<(&str, bool)> = found.iter().map(|(name, ignored)| (name.as_str(), *ignored)).collect();
