@@ -37,7 +37,11 @@
 //! Both features can be on, as happens when two crates of one program ask for one each, and neither changes what a
 //! program written for the other does: inside tokio it is tokio, and a program for smol is never inside tokio, unless it
 //! says so with an adapter such as `async-compat`; such a program names its runtime. The one difference is that what was
-//! an error with tokio alone, a server outside of any runtime, works once smol is there.
+//! an error with tokio alone, a server outside of any runtime, works once smol is there. [`Serve::run`], which makes
+//! executors of its own, makes those of tokio where both are there, since what is written for smol runs in them, too.
+//!
+//! With the feature `testing` there is a third one, for tests: in `transom::testing` time is virtual and the network is in
+//! memory.
 //!
 //! # How it runs
 //!
