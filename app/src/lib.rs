@@ -81,8 +81,10 @@ pub use tls::{ClientCertificates, Tls, TlsError};
 
 pub use bytes::Bytes;
 pub use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-pub use transom_core::middleware::{AllowOrigins, Decision, Middleware, OriginError, Rejection};
-pub use transom_core::router::Params;
+pub use transom_core::middleware::{
+    AllowOrigins, Arrival, Decision, HeaderRules, Middleware, OriginError, Permit, RateLimit, Rejection, SessionLimit,
+};
+pub use transom_core::router::{Params, RouteInfo, RouteKind, RouterStats};
 pub use transom_core::{
     Config, ConfigError, ConnectError, ConnectionError, ConnectionStats, DatagramOptions, DatagramPriority,
     DatagramStats, Dialect, EndpointStats, ErrorCode, ExportError, HttpRequest, RecvStreamStats, Request, Response,

@@ -1,4 +1,4 @@
-//! The whole judgement over a request: every middleware in order, then the router.
+//! The whole judgement over a request: a router, and middleware for all routes and for some.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -6,35 +6,61 @@ use std::time::Instant;
 use http::StatusCode;
 
 use crate::Request;
-use crate::middleware::{Decision, Middleware, Rejection};
-use crate::router::{Match, RouteError, Router};
+use crate::middleware::{Arrival, Middleware, Permits, Rejection, Stack};
+use crate::router::{Match, RouteError, RouteInfo, Router, RouterStats};
 
-/// A stack of middleware over a router.
+/// Middleware over a router.
+///
+/// The stack is asked about every request, also where no route was found, so that nobody who is refused learns which
+/// routes there are. Routes put below a prefix with [`nest`](Self::nest) bring their own middleware, which is asked after
+/// that and only for them.
 #[derive(Clone)]
 pub struct Admission<T> {
-    middleware: Vec<Arc<dyn Middleware>>,
-    router: Router<T>,
+    stack: Stack,
+    router: Router<Entry<T>>,
+}
+
+/// A value with the middleware of the admissions that it came with, the outermost first.
+#[derive(Clone)]
+struct Entry<T> {
+    value: T,
+    stacks: Vec<Arc<Stack>>,
 }
 
 /// The answer of an [`Admission`].
 #[derive(Debug)]
 pub enum Verdict<'a, T> {
-    /// Nobody minds, and this is what is registered for the path.
-    Run(Match<'a, T>),
+    /// Nobody minds.
+    Run(Admitted<'a, T>),
     /// Refuse.
     Reject(Rejection),
 }
 
+/// A request that nobody minds.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Admitted<'a, T> {
+    /// What is registered for the path.
+    pub found: Match<'a, T>,
+    /// To be dropped when the session is over.
+    pub permits: Permits,
+}
+
 impl<T> Default for Admission<T> {
     fn default() -> Self {
-        Self { middleware: Vec::new(), router: Router::new() }
+        Self { stack: Stack::default(), router: Router::new() }
     }
 }
 
 impl<T> Admission<T> {
     /// Adds a middleware; it is asked after those added before.
     pub fn push(&mut self, middleware: impl Middleware) {
-        self.middleware.push(Arc::new(middleware));
+        self.stack.push(middleware);
+    }
+
+    /// Adds a middleware that others know, too.
+    pub fn push_shared(&mut self, middleware: Arc<dyn Middleware>) {
+        self.stack.push_shared(middleware);
     }
 
     /// Registers a value for a path pattern, see [`Router::insert`].
@@ -43,7 +69,7 @@ impl<T> Admission<T> {
     ///
     /// As [`Router::insert`].
     pub fn route(&mut self, pattern: &str, value: T) -> Result<(), RouteError> {
-        self.router.insert(pattern, value)
+        self.router.insert(pattern, Entry::new(value))
     }
 
     /// Registers a value for a regular expression, see [`Router::insert_expression`].
@@ -52,77 +78,78 @@ impl<T> Admission<T> {
     ///
     /// As [`Router::insert_expression`].
     pub fn pattern_route(&mut self, expression: &str, value: T) -> Result<(), RouteError> {
-        self.router.insert_expression(expression, value)
+        self.router.insert_expression(expression, Entry::new(value))
     }
 
-    /// Asks the middleware in order, then the router; 404 when nothing is registered for the path.
+    /// Registers the value for paths that nothing else matches, see [`Router::insert_default`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Router::insert_default`].
+    pub fn default_route(&mut self, value: T) -> Result<(), RouteError> {
+        self.router.insert_default(Entry::new(value))
+    }
+
+    /// Moves the routes of another admission below a prefix, see [`Router::nest`]; its middleware stays theirs.
+    ///
+    /// # Errors
+    ///
+    /// As [`Router::nest`].
+    pub fn nest(&mut self, prefix: &str, other: Self) -> Result<(), RouteError> {
+        let Self { stack, router } = other;
+        let stack = Arc::new(stack);
+        let router = router.map(|mut entry| {
+            if !stack.is_empty() {
+                entry.stacks.insert(0, Arc::clone(&stack));
+            }
+            entry
+        });
+        self.router.nest(prefix, router)
+    }
+
+    /// Finds the route, asks the middleware in order, and answers 404 when all let pass what has no route.
     pub fn decide(&self, request: &Request, now: Instant) -> Verdict<'_, T> {
-        for middleware in &self.middleware {
-            if let Decision::Reject(rejection) = middleware.decide(request, now) {
-                return Verdict::Reject(rejection);
+        let found = self.router.find(request.path());
+        let arrival = Arrival::new(request, found.as_ref().map(|found| found.pattern), now);
+        let mut permits = match self.stack.decide(&arrival) {
+            Ok(permits) => permits,
+            Err(rejection) => return Verdict::Reject(rejection),
+        };
+        let Some(Match { value: entry, pattern, params }) = found else {
+            return Verdict::Reject(Rejection::new(StatusCode::NOT_FOUND));
+        };
+        for stack in &entry.stacks {
+            match stack.decide(&arrival) {
+                Ok(more) => permits.join(more),
+                Err(rejection) => return Verdict::Reject(rejection),
             }
         }
-        match self.router.find(request.path()) {
-            Some(found) => Verdict::Run(found),
-            None => Verdict::Reject(Rejection::new(StatusCode::NOT_FOUND)),
-        }
+        Verdict::Run(Admitted { found: Match { value: &entry.value, pattern, params }, permits })
     }
 
-    /// The router.
-    pub fn router(&self) -> &Router<T> {
-        &self.router
+    /// The routes registered, see [`Router::routes`].
+    pub fn routes(&self) -> Vec<RouteInfo<'_>> {
+        self.router.routes()
+    }
+
+    /// Figures of the router. Requests that middleware refuses are counted as well.
+    pub fn stats(&self) -> RouterStats {
+        self.router.stats()
+    }
+}
+
+impl<T> Entry<T> {
+    fn new(value: T) -> Self {
+        Self { value, stacks: Vec::new() }
     }
 }
 
 impl<T> std::fmt::Debug for Admission<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let patterns: Vec<_> = self.router.patterns().collect();
-        f.debug_struct("Admission").field("middleware", &self.middleware.len()).field("routes", &patterns).finish()
+        f.debug_struct("Admission").field("middleware", &self.stack.len()).field("routes", &patterns).finish()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use http::HeaderValue;
-
-    use super::*;
-
-    fn status(admission: &Admission<&'static str>, path: &str) -> Result<&'static str, Rejection> {
-        #[expect(clippy::disallowed_methods, reason = "nobody asked here looks at the time")]
-        let now = Instant::now();
-        match admission.decide(&Request::new("h", path), now) {
-            Verdict::Run(found) => Ok(*found.value),
-            Verdict::Reject(rejection) => Err(rejection),
-        }
-    }
-
-    #[test]
-    fn middleware_is_asked_in_order_and_before_the_router() {
-        let mut admission = Admission::default();
-        admission.push(|request: &Request, _| match request.query() {
-            Some("tea") => Decision::Reject(StatusCode::IM_A_TEAPOT.into()),
-            _ => Decision::Continue,
-        });
-        admission.push(|request: &Request, _| match request.query() {
-            Some(_) => {
-                let wait = HeaderValue::from_static("9");
-                Decision::Reject(Rejection::new(StatusCode::TOO_MANY_REQUESTS).header(http::header::RETRY_AFTER, wait))
-            }
-            None => Decision::Continue,
-        });
-        admission.route("/a/{x}", "a").expect("a good route");
-        admission.pattern_route("/b.*", "b").expect("a good expression");
-        assert!(admission.route("a", "x").is_err() && admission.pattern_route("(", "x").is_err());
-
-        assert_eq!(status(&admission, "/a/1"), Ok("a"));
-        assert_eq!(status(&admission, "/bc/d"), Ok("b"));
-        assert_eq!(status(&admission, "/a"), Err(StatusCode::NOT_FOUND.into()));
-        assert_eq!(status(&admission, "/a?tea"), Err(StatusCode::IM_A_TEAPOT.into()), "the first, and no 404");
-        let rejection = status(&admission, "/a/1?x").expect_err("the second minds");
-        let response = crate::Response::from(rejection);
-        assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
-        assert_eq!(response.headers().get(http::header::RETRY_AFTER), Some(&HeaderValue::from_static("9")));
-        assert_eq!(admission.router().patterns().count(), 2);
-        assert_eq!(format!("{admission:?}"), r#"Admission { middleware: 2, routes: ["/a/{x}", "/b.*"] }"#);
-    }
-}
+mod tests;

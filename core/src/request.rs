@@ -68,6 +68,12 @@ impl Request {
         self
     }
 
+    /// Says where the request comes from, for those who try out what looks at it; nothing is sent of it.
+    pub fn with_remote_address(mut self, address: SocketAddr) -> Self {
+        self.remote = address;
+        self
+    }
+
     /// Host and port, as the client wrote them in `:authority`.
     pub fn authority(&self) -> &str {
         &self.authority
@@ -183,6 +189,8 @@ mod tests {
         assert_eq!((request.authority(), request.path_and_query()), ("h:1", "/a?b"));
         assert_eq!(request.protocols(), ["first", "second"]);
         assert!(request.remote_address().ip().is_unspecified() && request.dialect() == Dialect::Draft15);
+        let address = SocketAddr::from(([192, 0, 2, 1], 7));
+        assert_eq!(request.with_remote_address(address).remote_address(), address);
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl<S: Send + Sync> Acceptor for Dispatcher<S> {
 impl<S> Dispatcher<S> {
     fn decide(&self, request: &Request, now: Instant) -> Result<Job, Rejection> {
         match self.admission.decide(request, now) {
-            Verdict::Run(found) => found.value.prepare(request, &found.params, &self.state),
+            Verdict::Run(admitted) => admitted.found.value.prepare(request, &admitted.found.params, &self.state),
             Verdict::Reject(rejection) => Err(rejection),
         }
     }

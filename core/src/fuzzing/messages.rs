@@ -1,5 +1,6 @@
 //! What header sections mean, and the judgement over them.
 
+use std::net::Ipv6Addr;
 use std::sync::LazyLock;
 use std::time::Instant;
 
@@ -9,7 +10,7 @@ use percent_encoding::percent_decode_str;
 
 use super::input::Input;
 use crate::h3::{message, protocols};
-use crate::middleware::{AllowOrigins, Decision, Middleware};
+use crate::middleware::{AllowOrigins, Arrival, Decision, Middleware};
 use crate::router::Router;
 use crate::wire::qpack::{self, Field, Limits};
 use crate::wire::varint::PairDecoder;
@@ -138,7 +139,7 @@ fn judged(request: &Request) {
     let now = Instant::now();
     let decision = AllowOrigins::only(ALLOWED.map(|(origin, port)| format!("{origin}:{port}")))
         .allow_missing(false)
-        .decide(request, now);
+        .decide(&Arrival::new(request, None, now));
     let values: Vec<&HeaderValue> = request.headers().get_all(header::ORIGIN).iter().collect();
     let same = |value: &HeaderValue| {
         let text = value.to_str().unwrap_or_default().to_ascii_lowercase();
@@ -148,7 +149,11 @@ fn judged(request: &Request) {
             .rsplit_once(':')
             .filter(|(_, port)| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()));
         let (origin, port) = said.unwrap_or((&text, default));
-        ALLOWED.contains(&(origin, port.trim_start_matches('0')))
+        // An IPv6 address can be written in many ways.
+        let address =
+            origin.strip_prefix("https://[").and_then(|rest| rest.strip_suffix(']')?.parse::<Ipv6Addr>().ok());
+        let origin = address.map_or_else(|| origin.to_owned(), |address| format!("https://[{address}]"));
+        ALLOWED.contains(&(&origin, port.trim_start_matches('0')))
     };
     let allowed = matches!(values.as_slice(), [value] if same(value));
     assert_eq!(decision == Decision::Continue, allowed, "{values:?}");

@@ -7,6 +7,7 @@
 mod application;
 mod codecs;
 mod input;
+mod judgement;
 mod machine;
 mod messages;
 mod model;
@@ -21,6 +22,7 @@ mod server;
 mod tests;
 
 pub use codecs::{capsules, datagram, frames, settings, varint};
+pub use judgement::admission;
 pub use machine::chunking;
 pub use messages::{protocols, request, router};
 pub use pair::pair;
@@ -38,7 +40,7 @@ use std::time::Instant;
 pub type Target = fn(&[u8]);
 
 /// Every target by the name of its binary and of its corpus.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("varint", varint),
     ("frames", frames),
     ("settings", settings),
@@ -49,6 +51,7 @@ pub const TARGETS: [(&str, Target); 13] = [
     ("request", request),
     ("datagram", datagram),
     ("router", router),
+    ("admission", admission),
     ("chunking", chunking),
     ("server", server),
     ("pair", pair),

@@ -35,7 +35,7 @@ macro_rules! replays {
     };
 }
 
-replays!(varint frames settings field_section instructions capsules protocols request datagram router chunking server pair);
+replays!(varint frames settings field_section instructions capsules protocols request datagram router admission chunking server pair);
 
 #[test]
 fn every_target_is_replayed() {

@@ -1,6 +1,13 @@
 //! Judgement before a session is accepted: pure decisions over a request.
 
+mod address;
+mod header_rules;
 mod origin;
+mod permit;
+mod rate_limit;
+mod recent;
+mod session_limit;
+mod stack;
 
 use std::time::Instant;
 
@@ -8,15 +15,32 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::{Request, Response};
 
+pub use header_rules::HeaderRules;
 pub use origin::{AllowOrigins, OriginError};
+pub use permit::{Permit, Permits};
+pub use rate_limit::RateLimit;
+pub use session_limit::SessionLimit;
+pub use stack::Stack;
 
 /// One opinion about a request.
 ///
-/// It is asked for every request that reached the application, before routing; it must answer at once. What takes time
-/// (asking a database) is not a middleware's work.
+/// It is asked for every request that reached the application, and must answer at once. What takes time (asking a
+/// database) is not a middleware's work. Functions of a request and the time are middleware, too.
 pub trait Middleware: Send + Sync + 'static {
     /// Lets the request pass or refuses it.
-    fn decide(&self, request: &Request, now: Instant) -> Decision;
+    fn decide(&self, arrival: &Arrival<'_>) -> Decision;
+}
+
+/// A request at the door.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Arrival<'a> {
+    /// What the client asks for.
+    pub request: &'a Request,
+    /// The pattern of the route found for it; nothing where it will be refused for want of one.
+    pub route: Option<&'a str>,
+    /// When.
+    pub now: Instant,
 }
 
 /// What a [`Middleware`] thinks of a request.
@@ -24,6 +48,8 @@ pub trait Middleware: Send + Sync + 'static {
 pub enum Decision {
     /// Ask the next one.
     Continue,
+    /// Ask the next one, and drop the permit when the session is over, or when it does not come about.
+    Hold(Permit),
     /// Refuse.
     Reject(Rejection),
 }
@@ -35,6 +61,13 @@ pub struct Rejection {
     pub status: StatusCode,
     /// Header fields of the answer.
     pub headers: HeaderMap,
+}
+
+impl<'a> Arrival<'a> {
+    /// A request for which a route was found, or none.
+    pub fn new(request: &'a Request, route: Option<&'a str>, now: Instant) -> Self {
+        Self { request, route, now }
+    }
 }
 
 impl Rejection {
@@ -66,7 +99,7 @@ impl<F> Middleware for F
 where
     F: Fn(&Request, Instant) -> Decision + Send + Sync + 'static,
 {
-    fn decide(&self, request: &Request, now: Instant) -> Decision {
-        self(request, now)
+    fn decide(&self, arrival: &Arrival<'_>) -> Decision {
+        self(arrival.request, arrival.now)
     }
 }

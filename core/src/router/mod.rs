@@ -160,6 +160,21 @@ impl<T> Router<T> {
         Ok(())
     }
 
+    /// The same routes with other values; the figures begin again.
+    pub(crate) fn map<U>(self, mut change: impl FnMut(T) -> U) -> Router<U> {
+        let Self { root, expressions, default, .. } = self;
+        let mut change = |Leaf { value, pattern, names, .. }| Leaf::new(change(value), pattern, names);
+        Router {
+            root: root.map(&mut change),
+            expressions: expressions
+                .into_iter()
+                .map(|Expression { whole, leaf }| Expression { whole, leaf: change(leaf) })
+                .collect(),
+            default: default.map(&mut change),
+            misses: Counter::default(),
+        }
+    }
+
     /// Takes out the route that was registered with exactly this text, be it a pattern or an expression; `*` is the
     /// default.
     pub fn remove(&mut self, pattern: &str) -> Option<T> {

@@ -115,6 +115,16 @@ impl<T> Node<T> {
         leaves
     }
 
+    /// The same tree with other leaves.
+    pub(super) fn map<U>(self, change: &mut impl FnMut(Leaf<T>) -> Leaf<U>) -> Node<U> {
+        Node {
+            leaf: self.leaf.map(&mut *change),
+            rest: self.rest.map(&mut *change),
+            parameter: self.parameter.map(|node| Box::new(node.map(change))),
+            exact: self.exact.into_iter().map(|(text, node)| (text, node.map(change))).collect(),
+        }
+    }
+
     fn is_empty(&self) -> bool {
         self.exact.is_empty() && self.parameter.is_none() && self.rest.is_none() && self.leaf.is_none()
     }
