@@ -134,6 +134,26 @@ pub enum ServeError {
     /// The configuration cannot work.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The app has startup or shutdown hooks or stateful middleware, which [`Serve::start`](crate::Serve::start) cannot
+    /// wait for.
+    #[error("the app has hooks or stateful middleware, which take time: use launch().await instead of start()")]
+    HooksNeedLaunch,
+    /// Something that has to run before the server listens failed; what was begun before it has been ended.
+    #[error("the server does not start: {hook} failed: {reason}")]
+    Startup {
+        /// What failed, and where it stands in the program.
+        hook: String,
+        /// Why.
+        reason: String,
+    },
+    /// Something that runs after the server has stopped failed; everything else was done.
+    #[error("the server has stopped, but {hook} failed: {reason}")]
+    Shutdown {
+        /// What failed, and where it stands in the program.
+        hook: String,
+        /// Why.
+        reason: String,
+    },
     /// A socket failed while serving.
     #[error("a listening socket failed: {0}")]
     Socket(#[source] Arc<io::Error>),

@@ -70,8 +70,8 @@ pub use client::{Client, ClientBuilder};
 pub use error::{ClientError, ReadError, ReadExactError, ReadToEndError, ServeError, SessionError, WriteError};
 pub use runtime::*;
 pub use server::{
-    CloseCode, FromRequest, FromState, Handler, HttpResponse, IntoOutcome, Job, Outcome, Path, Query, Serve, Server,
-    ServerApp, ServerHandle, SessionRequest, State,
+    CloseCode, FromRequest, FromState, Handler, HttpResponse, Identity, IntoOutcome, Job, Origin, Outcome, Parts, Path,
+    PeerAddress, Query, Serve, Server, ServerApp, ServerHandle, SessionRequest, State, StatefulMiddleware, Subprotocol,
 };
 pub use session::Session;
 #[cfg(feature = "config")]

@@ -7,7 +7,7 @@ use http::StatusCode;
 
 use crate::Request;
 use crate::middleware::{Arrival, Middleware, Permits, Rejection, Stack};
-use crate::router::{Match, RouteError, RouteInfo, Router, RouterStats};
+use crate::router::{Match, RouteError, RouteInfo, RouteKind, Router, RouterStats};
 
 /// Middleware over a router.
 ///
@@ -130,6 +130,11 @@ impl<T> Admission<T> {
     /// The routes registered, see [`Router::routes`].
     pub fn routes(&self) -> Vec<RouteInfo<'_>> {
         self.router.routes()
+    }
+
+    /// What is registered, see [`Router::iter`].
+    pub fn iter(&self) -> impl Iterator<Item = (&str, RouteKind, &T)> {
+        self.router.iter().map(|(pattern, kind, entry)| (pattern, kind, &entry.value))
     }
 
     /// Figures of the router. Requests that middleware refuses are counted as well.

@@ -1,4 +1,4 @@
-//! From a request to a running handler: decide, prepare, accept, run.
+//! From a request to a running handler: decide, authenticate, prepare, accept, run.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
@@ -6,39 +6,69 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
+use tracing::Instrument;
 use transom_core::admission::{Admission, Verdict};
-use transom_core::middleware::Rejection;
+use transom_core::middleware::{Permits, Rejection};
+use transom_core::router::Params;
 use transom_core::{Request, Response};
 
-use super::handler::{Job, Prepare, Running, Work};
+use super::authenticate::Authentications;
+use super::handler::{Job, Prepare, Work};
 use super::http_fallback::{HttpFallback, HttpResponse};
-use super::outcome::{FAILURE_CODE, Kind, Outcome};
+use super::parts::{AnyIdentity, Parts};
 use super::request::SessionRequest;
-use crate::driver::{Acceptor, Deadline, HttpRequested, Requested, SessionCell, Shared};
-use crate::session::{MAX_REASON, Session, cut};
+use super::run::{RunningHandler, run, run_request};
+use super::span;
+use crate::driver::{Acceptor, HttpRequested, Requested, SessionCell, Shared};
+use crate::session::{Session, cut};
 
 /// Answers all requests of a server.
 pub(crate) struct Dispatcher<S> {
-    pub(crate) admission: Admission<Box<dyn Prepare<S>>>,
+    pub(crate) admission: Admission<Arc<dyn Prepare<S>>>,
+    pub(crate) authentications: Authentications<S>,
+    /// Header fields of every acceptance.
+    pub(crate) accept: HeaderMap,
     pub(crate) protocols: Vec<String>,
     pub(crate) state: S,
     pub(crate) http_fallback: Option<HttpFallback>,
 }
 
-impl<S: Send + Sync> Acceptor for Dispatcher<S> {
+/// A request that passed the middleware, with what it takes to go on.
+struct Passed<S> {
+    handler: Arc<dyn Prepare<S>>,
+    route: String,
+    params: Params,
+    permits: Permits,
+    response: Response,
+}
+
+impl<S: Clone + Send + Sync + 'static> Acceptor for Dispatcher<S> {
     fn requested(&self, shared: &Arc<Shared>, requested: Requested) {
         let request = Arc::clone(&requested.request);
+        let span = span::of(&request);
+        let _entered = span.enter();
         // Middleware and extractors are the user's; a panic of theirs must not end the driver.
-        let decided = catch_unwind(AssertUnwindSafe(|| self.decide(&request, requested.now)));
-        let decided = decided.unwrap_or_else(|panic| {
-            tracing::warn!(path = ?shown(request.path()), panic = panic_text(&*panic), "deciding on a request panicked");
-            Err(Rejection::new(StatusCode::INTERNAL_SERVER_ERROR))
-        });
-        match decided {
-            Ok(job) => self.start(shared, requested, job),
+        let passed = contained(&request, || self.decide(&request, requested.now));
+        match passed {
+            Ok(passed) => match self.authentications.for_path(request.path()) {
+                None => passed.go_on(shared, requested, &[], &self.state),
+                Some(checks) => {
+                    let (state, running, shared) =
+                        (self.state.clone(), RunningHandler::new(shared), Arc::clone(shared));
+                    let runtime = Arc::clone(shared.runtime());
+                    let authenticated = async move {
+                        match checks.pass(&requested.request, &state, shared.runtime()).await {
+                            Ok(identities) => passed.go_on(&shared, requested, &identities, &state),
+                            Err(rejection) => refuse(&shared, &requested, rejection),
+                        }
+                        drop(running);
+                    };
+                    runtime.spawn(Box::pin(authenticated.instrument(span.clone())));
+                }
+            },
             Err(rejection) => refuse(shared, &requested, rejection),
         }
     }
@@ -66,36 +96,68 @@ impl<S: Send + Sync> Acceptor for Dispatcher<S> {
 }
 
 impl<S> Dispatcher<S> {
-    fn decide(&self, request: &Request, now: Instant) -> Result<Job, Rejection> {
-        match self.admission.decide(request, now) {
-            Verdict::Run(admitted) => admitted.found.value.prepare(request, &admitted.found.params, &self.state),
-            Verdict::Reject(rejection) => Err(rejection),
+    fn decide(&self, request: &Request, now: Instant) -> Result<Passed<S>, Rejection> {
+        let admitted = match self.admission.decide(request, now) {
+            Verdict::Run(admitted) => admitted,
+            Verdict::Reject(rejection) => return Err(rejection),
+        };
+        let mut response = Response::accept();
+        for (name, value) in &self.accept {
+            response = response.header(name.clone(), value.clone());
         }
+        if let Some(protocol) = self.choose_protocol(request) {
+            response = response.with_protocol(protocol);
+        }
+        let (found, permits) = (admitted.found, admitted.permits);
+        let (handler, route) = (Arc::clone(found.value), found.pattern.to_owned());
+        span::route(&route);
+        Ok(Passed { handler, route, params: found.params, permits, response })
     }
 
     /// The first subprotocol in the client's order that the server speaks.
     fn choose_protocol<'r>(&self, request: &'r Request) -> Option<&'r String> {
         request.protocols().iter().find(|offered| self.protocols.contains(offered))
     }
+}
 
-    fn start(&self, shared: &Arc<Shared>, requested: Requested, job: Job) {
-        let mut response = Response::accept();
-        if let Some(protocol) = self.choose_protocol(&requested.request) {
-            response = response.with_protocol(protocol);
-        }
+impl<S> Passed<S> {
+    /// Takes the arguments out of the request, accepts it and starts its handler, or refuses it.
+    fn go_on(self, shared: &Arc<Shared>, requested: Requested, identities: &[AnyIdentity], state: &S) {
+        let job = contained(&requested.request, || self.prepare(&requested.request, identities, state));
+        let job = match job {
+            Ok(job) => job,
+            Err(rejection) => return refuse(shared, &requested, rejection),
+        };
         let running = RunningHandler::new(shared);
+        let span = tracing::Span::current();
         match job.0 {
             Work::Session(job) => {
                 // The client may have gone away meanwhile; then the job is dropped unused.
-                let Some(cell) = accept(shared, requested, response) else { return };
-                shared.runtime().spawn(Box::pin(run(Session::new(cell), job, running)));
+                let Some(cell) = accept(shared, requested, self.response) else { return };
+                let running = run(Session::new(cell), job, self.permits, running);
+                shared.runtime().spawn(Box::pin(running.instrument(span)));
             }
             Work::SessionRequest(job) => {
-                let request = SessionRequest::new(Arc::clone(shared), requested, response);
-                shared.runtime().spawn(Box::pin(run_request(request, job, running)));
+                let request = SessionRequest::new(Arc::clone(shared), requested, self.response);
+                let running = run_request(request, job, self.permits, running);
+                shared.runtime().spawn(Box::pin(running.instrument(span)));
             }
         }
     }
+
+    fn prepare(&self, request: &Request, identities: &[AnyIdentity], state: &S) -> Result<Job, Rejection> {
+        let (params, route) = (&self.params, self.route.as_str());
+        let parts = Parts { request, params, route, protocol: self.response.protocol(), identities };
+        self.handler.prepare(&parts, state)
+    }
+}
+
+/// Runs what the user wrote; a panic is a 500.
+fn contained<T>(request: &Request, decide: impl FnOnce() -> Result<T, Rejection>) -> Result<T, Rejection> {
+    catch_unwind(AssertUnwindSafe(decide)).unwrap_or_else(|panic| {
+        tracing::warn!(path = ?shown(request.path()), panic = panic_text(&*panic), "deciding on a request panicked");
+        Err(Rejection::new(StatusCode::INTERNAL_SERVER_ERROR))
+    })
 }
 
 /// Accepts a request; `None` when the client went away meanwhile.
@@ -107,6 +169,7 @@ pub(super) fn accept(shared: &Arc<Shared>, requested: Requested, response: Respo
         state.wake_driver();
         state.add_session(shared, connection, session, request)
     })?;
+    span::answered(response.status(), response.protocol());
     let _ = cell.response.set(response);
     tracing::debug!(path = ?shown(cell.request.path()), remote = %cell.remote, status = 200, "session accepted");
     Some(cell)
@@ -115,6 +178,7 @@ pub(super) fn accept(shared: &Arc<Shared>, requested: Requested, response: Respo
 pub(super) fn refuse(shared: &Arc<Shared>, requested: &Requested, rejection: Rejection) {
     let Requested { connection, session, request, .. } = requested;
     let (remote, status) = (request.remote_address(), rejection.status.as_u16());
+    span::answered(rejection.status, None);
     tracing::debug!(path = ?shown(request.path()), %remote, status, "session refused");
     shared.act(|state| {
         if let Some(core) = state.endpoint.connection(*connection) {
@@ -125,94 +189,10 @@ pub(super) fn refuse(shared: &Arc<Shared>, requested: &Requested, rejection: Rej
     });
 }
 
-/// Runs a handler to its end, and then brings the session to its own.
-async fn run<J>(session: Session, job: J, _running: RunningHandler)
-where
-    J: FnOnce(Session) -> Running,
-{
-    let result = catch_panic(job(session.clone())).await;
-    conclude(session, result).await;
-}
-
-/// Runs a handler that answers its request itself, and then brings the session, if there is one, to its end.
-async fn run_request<J>(request: SessionRequest, job: J, _running: RunningHandler)
-where
-    J: FnOnce(SessionRequest) -> Running,
-{
-    let accepted = request.accepted();
-    let result = catch_panic(job(request)).await;
-    match accepted.get().cloned() {
-        Some(session) => conclude(session, result).await,
-        // What it did not answer was answered when it was dropped.
-        None => {
-            if let Err(panic) = result {
-                tracing::warn!(panic = panic_text(&*panic), "the handler of a request panicked");
-            }
-        }
-    }
-}
-
-async fn conclude(session: Session, result: Result<Outcome, Box<dyn Any + Send>>) {
-    match result {
-        Ok(Outcome(Kind::Done)) => close_when_acknowledged(&session).await,
-        // The end of this session, or of another one that the handler worked with.
-        Ok(Outcome(Kind::Ended(end))) => fail(&session, FAILURE_CODE, &end.to_string()),
-        Ok(Outcome(Kind::Failed { code, reason })) => fail(&session, code, &reason),
-        Err(panic) => {
-            let path = session.request().path();
-            tracing::warn!(path = ?shown(path), panic = panic_text(&*panic), "the handler of a session panicked");
-            session.close(FAILURE_CODE, "internal error");
-        }
-    }
-    let end = session.closed().await;
-    tracing::debug!(path = ?shown(session.request().path()), remote = %session.remote_address(), %end, "session ended");
-}
-
-/// Closes a session whose handler failed, unless the handler failed because it was over.
-fn fail(session: &Session, code: u32, reason: &str) {
-    let path = session.request().path();
-    if session.end().is_some() {
-        tracing::debug!(path = ?shown(path), reason = ?shown(reason), "the handler ended with its session");
-        return;
-    }
-    tracing::warn!(path = ?shown(path), code, reason = ?shown(reason), "the handler of a session failed");
-    session.close(code, cut(reason, MAX_REASON));
-}
-
-/// Closing resets what is on its way, so that what the handler finished gets the time to arrive.
-async fn close_when_acknowledged(session: &Session) {
-    if session.end().is_none() {
-        let mut deadline = Deadline::after(session.shared().runtime(), ACKNOWLEDGE_LIMIT);
-        // Whoever does not acknowledge in that time does not get everything.
-        let _ = deadline.bound(session.streams_acknowledged()).await;
-        session.close(0, "");
-    }
-}
-
-/// Counts a handler as running for as long as it lives.
-struct RunningHandler(Arc<Shared>);
-
-impl RunningHandler {
-    fn new(shared: &Arc<Shared>) -> Self {
-        shared.act(|state| state.running_handlers += 1);
-        Self(Arc::clone(shared))
-    }
-}
-
-impl Drop for RunningHandler {
-    fn drop(&mut self) {
-        self.0.act(|state| {
-            state.running_handlers -= 1;
-            // A server that shuts down may have waited for this one.
-            if state.shutdown.is_some() {
-                state.wake_driver();
-            }
-        });
-    }
-}
-
 /// Runs a future whose panic is a value.
-async fn catch_panic<T>(mut future: Pin<Box<dyn Future<Output = T> + Send>>) -> Result<T, Box<dyn Any + Send>> {
+pub(super) async fn catch_panic<T>(
+    mut future: Pin<Box<dyn Future<Output = T> + Send>>,
+) -> Result<T, Box<dyn Any + Send>> {
     poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
         Ok(poll) => poll.map(Ok),
         Err(panic) => Poll::Ready(Err(panic)),
@@ -221,18 +201,15 @@ async fn catch_panic<T>(mut future: Pin<Box<dyn Future<Output = T> + Send>>) -> 
 }
 
 /// What a panic said.
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
+pub(super) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     cut(text.unwrap_or("(no text)"), MAX_SHOWN)
 }
 
 /// Text of a peer's choosing, short enough for a log line; write it with `?`, which escapes it.
-fn shown(text: &str) -> &str {
+pub(super) fn shown(text: &str) -> &str {
     cut(text, MAX_SHOWN)
 }
-
-/// How long a session is kept open for what its handler finished to be acknowledged.
-const ACKNOWLEDGE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Bytes of foreign text in a log line.
 const MAX_SHOWN: usize = 200;
@@ -244,14 +221,18 @@ mod tests {
     use crate::server::handler::Route;
 
     fn dispatcher() -> Dispatcher<()> {
-        let mut admission: Admission<Box<dyn Prepare<()>>> = Admission::default();
-        admission.route("/echo", Box::new(Route::new(async |_: Session| {}))).unwrap();
-        admission.route("/rooms/{room}", Box::new(Route::new(async |_: Session, _: Path<u8>| {}))).unwrap();
-        Dispatcher { admission, protocols: vec![String::from("b"), String::from("a")], state: (), http_fallback: None }
+        let mut admission: Admission<Arc<dyn Prepare<()>>> = Admission::default();
+        admission.route("/echo", Arc::new(Route::new(async |_: Session| {}))).unwrap();
+        admission.route("/rooms/{room}", Arc::new(Route::new(async |_: Session, _: Path<u8>| {}))).unwrap();
+        let protocols = vec![String::from("b"), String::from("a")];
+        let authentications = Authentications::new();
+        Dispatcher { admission, authentications, accept: HeaderMap::new(), protocols, state: (), http_fallback: None }
     }
 
     fn status(path: &str) -> Result<(), StatusCode> {
-        let decided = dispatcher().decide(&Request::new("example.org", path), Instant::now());
+        let request = Request::new("example.org", path);
+        let decided =
+            dispatcher().decide(&request, Instant::now()).and_then(|passed| passed.prepare(&request, &[], &()));
         decided.map(|_| ()).map_err(|rejection| rejection.status)
     }
 

@@ -9,6 +9,8 @@ use transom_core::Request;
 use transom_core::middleware::Rejection;
 use transom_core::router::Params;
 
+use super::parts::Parts;
+
 /// An argument of a handler that comes from the request.
 ///
 /// It is made before the session is accepted, so that what cannot be made is a refusal and not a session that opens and
@@ -28,6 +30,13 @@ use transom_core::router::Params;
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be taken out of a request where the state is `{S}`",
+    label = "no argument of a handler",
+    note = "after the `Session` or `SessionRequest`, handlers take `Path<T>`, `Params`, `Query`, `State<T>`, `HeaderMap`, \
+            `PeerAddress`, `Origin`, `Subprotocol`, `Identity<T>`, `Arc<Request>`, and what implements `FromRequest<S>`",
+    note = "`Path<T>` needs a `T: FromStr`, `State<T>` a `T: FromState<S>`, `Identity<T>` a `T: Clone + Send + Sync + 'static`"
+)]
 pub trait FromRequest<S>: Sized {
     /// Takes the argument out of the request.
     ///
@@ -35,6 +44,15 @@ pub trait FromRequest<S>: Sized {
     ///
     /// What to answer instead of accepting the session.
     fn from_request(request: &Request, params: &Params, state: &S) -> Result<Self, Rejection>;
+
+    /// Takes the argument out of the request and what else is known; this is what is called for handlers.
+    ///
+    /// # Errors
+    ///
+    /// What to answer instead of accepting the session.
+    fn from_parts(parts: &Parts<'_>, state: &S) -> Result<Self, Rejection> {
+        Self::from_request(parts.request(), parts.params(), state)
+    }
 
     /// Says whether the argument can be had from requests of a route; asked when the route is added.
     ///
@@ -78,6 +96,12 @@ pub struct State<T>(pub T);
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no part of the state `{S}`",
+    label = "neither the state nor a part of it",
+    note = "`State<T>` gives the whole state, or a part for which you write `impl FromState<{S}> for {Self}`; the state is \
+            what `ServerApp::with_state` was given"
+)]
 pub trait FromState<S> {
     /// Takes the part out of the whole.
     fn from_state(state: &S) -> Self;
@@ -91,7 +115,9 @@ pub struct Query {
 
 impl<S, T: FromStr> FromRequest<S> for Path<T> {
     fn from_request(_: &Request, params: &Params, _: &S) -> Result<Self, Rejection> {
-        let value = params.iter().next().and_then(|(_, text)| text.parse().ok());
+        let mut values = params.iter().map(|(_, text)| text);
+        let only = values.next().filter(|_| values.next().is_none());
+        let value = only.and_then(|text| text.parse().ok());
         value.map(Self).ok_or_else(|| Rejection::new(StatusCode::NOT_FOUND))
     }
 

@@ -4,12 +4,11 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 
-use transom_core::Request;
 use transom_core::middleware::Rejection;
-use transom_core::router::Params;
 
 use super::extract::FromRequest;
 use super::outcome::{IntoOutcome, Outcome};
+use super::parts::Parts;
 use super::request::SessionRequest;
 use crate::session::Session;
 
@@ -53,7 +52,7 @@ pub trait Handler<S, Arguments>: Clone + Send + Sync + 'static {
     /// # Errors
     ///
     /// What to answer instead of accepting the session.
-    fn prepare(&self, request: &Request, params: &Params, state: &S) -> Result<Job, Rejection>;
+    fn prepare(&self, parts: &Parts<'_>, state: &S) -> Result<Job, Rejection>;
 }
 
 /// A handler with its arguments, waiting for what it works on.
@@ -88,8 +87,11 @@ impl std::fmt::Debug for Job {
 
 /// A handler of any kind, for the router.
 pub(crate) trait Prepare<S>: Send + Sync {
+    /// See [`Handler::check_pattern`].
+    fn check_pattern(&self, pattern: &str) -> Result<(), String>;
+
     /// See [`Handler::prepare`].
-    fn prepare(&self, request: &Request, params: &Params, state: &S) -> Result<Job, Rejection>;
+    fn prepare(&self, parts: &Parts<'_>, state: &S) -> Result<Job, Rejection>;
 }
 
 /// A handler with its kind of arguments remembered.
@@ -105,8 +107,12 @@ impl<H, Arguments> Route<H, Arguments> {
 }
 
 impl<S, Arguments, H: Handler<S, Arguments>> Prepare<S> for Route<H, Arguments> {
-    fn prepare(&self, request: &Request, params: &Params, state: &S) -> Result<Job, Rejection> {
-        self.handler.prepare(request, params, state)
+    fn check_pattern(&self, pattern: &str) -> Result<(), String> {
+        H::check_pattern(pattern)
+    }
+
+    fn prepare(&self, parts: &Parts<'_>, state: &S) -> Result<Job, Rejection> {
+        self.handler.prepare(parts, state)
     }
 }
 
@@ -126,9 +132,9 @@ macro_rules! handler {
             }
 
             #[allow(non_snake_case, reason = "each argument is named after its type parameter")]
-            fn prepare(&self, request: &Request, params: &Params, state: &S) -> Result<Job, Rejection> {
-                let _ = (request, params, state);
-                $(let $argument = $argument::from_request(request, params, state)?;)*
+            fn prepare(&self, parts: &Parts<'_>, state: &S) -> Result<Job, Rejection> {
+                let _ = (parts, state);
+                $(let $argument = $argument::from_parts(parts, state)?;)*
                 let handler = self.clone();
                 Ok(Job(Work::$subject(start(move |subject| handler(subject, $($argument,)*)))))
             }
@@ -148,12 +154,16 @@ handler!(SessionRequest: A B C);
 #[cfg(test)]
 mod tests {
     use http::StatusCode;
+    use transom_core::Request;
+    use transom_core::router::Params;
 
     use super::*;
     use crate::server::extract::{Path, Query, State};
 
     fn prepare<A, H: Handler<u8, A>>(handler: &H, path: &str) -> Result<Job, Rejection> {
-        handler.prepare(&Request::new("example.org", path), &Params::default(), &7)
+        let (request, params) = (Request::new("example.org", path), Params::default());
+        let parts = Parts { request: &request, params: &params, route: "/", protocol: None, identities: &[] };
+        handler.prepare(&parts, &7)
     }
 
     fn pattern<A, H: Handler<u8, A>>(_: H, pattern: &str) -> Result<(), String> {

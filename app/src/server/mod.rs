@@ -1,15 +1,22 @@
 //! Servers: routes to handlers, judged by middleware, served on sockets.
 
+mod authenticate;
 mod bind;
+mod compose;
 mod dispatch;
 mod extract;
+mod facts;
 mod handler;
+mod hooks;
 mod http_fallback;
 mod launch;
 mod outcome;
+mod parts;
 mod request;
+mod run;
 mod serve;
 mod shutdown;
+mod span;
 mod workers;
 
 use std::fmt;
@@ -24,21 +31,31 @@ use transom_core::{Config, HttpRequest};
 
 pub(crate) use bind::{Bound, bind};
 pub use extract::{FromRequest, FromState, Path, Query, State};
+pub use facts::{Identity, Origin, PeerAddress, Subprotocol};
 pub use handler::{Handler, Job};
+pub use hooks::StatefulMiddleware;
 pub use http_fallback::HttpResponse;
 pub use outcome::{CloseCode, IntoOutcome, Outcome};
+pub use parts::Parts;
 pub use request::SessionRequest;
 pub use serve::Serve;
 pub use shutdown::{Server, ServerHandle};
 
 use crate::tls::Tls;
+use authenticate::Authentications;
 use handler::{Prepare, Route};
+use hooks::Hooks;
+use http::HeaderMap;
 use http_fallback::HttpFallback;
 
 /// A server application: which paths exist, who may come in, and what then runs.
 ///
-/// A request passes the middleware in the order it was added, then finds its route; what is not there is answered with
-/// 404. The arguments of the handler are taken out of the request, and only then is the session accepted.
+/// A request passes the middleware in the order it was added, also where there is no route for it; that is answered with
+/// 404. Then it is [authenticated](Self::authenticate), the arguments of the handler are taken out of it, and only then
+/// is the session accepted.
+///
+/// Each request has a [`tracing`] span `session` with the fields `peer`, `path`, `origin`, `route`, `status`,
+/// `subprotocol` and `duration_ms`, in which its handler runs.
 ///
 /// # Examples
 ///
@@ -65,7 +82,11 @@ use http_fallback::HttpFallback;
 #[must_use = "an app does nothing until it is bound and served"]
 pub struct ServerApp<S = ()> {
     state: S,
-    admission: Admission<Box<dyn Prepare<S>>>,
+    admission: Admission<Arc<dyn Prepare<S>>>,
+    authentications: Authentications<S>,
+    hooks: Hooks<S>,
+    /// Header fields of every acceptance.
+    accept: HeaderMap,
     config: Config,
     runtime: Option<Arc<dyn Runtime>>,
     protocols: Vec<String>,
@@ -91,6 +112,9 @@ impl<S: Clone + Send + Sync + 'static> ServerApp<S> {
         Self {
             state,
             admission: Admission::default(),
+            authentications: Authentications::new(),
+            hooks: Hooks::new(),
+            accept: HeaderMap::new(),
             config: Config::default(),
             runtime: None,
             protocols: Vec::new(),
@@ -100,7 +124,8 @@ impl<S: Clone + Send + Sync + 'static> ServerApp<S> {
 
     /// Serves the sessions of a path, or of all paths that a pattern with `{parameters}` matches.
     ///
-    /// A parameter stands for one whole segment. Exact segments win over parameters.
+    /// `{name}` stands for one whole segment, `{*name}` at the end for all that is left. Exact segments win over
+    /// parameters.
     ///
     /// # Panics
     ///
@@ -115,7 +140,7 @@ impl<S: Clone + Send + Sync + 'static> ServerApp<S> {
         if let Err(sentence) = H::check_pattern(pattern) {
             panic!("route {pattern:?}: {sentence}");
         }
-        if let Err(error) = self.admission.route(pattern, Box::new(Route::new(handler))) {
+        if let Err(error) = self.admission.route(pattern, Arc::new(Route::new(handler))) {
             panic!("{error}");
         }
         self
@@ -134,7 +159,7 @@ impl<S: Clone + Send + Sync + 'static> ServerApp<S> {
         H: Handler<S, Arguments>,
         Arguments: 'static,
     {
-        if let Err(error) = self.admission.pattern_route(expression, Box::new(Route::new(handler))) {
+        if let Err(error) = self.admission.pattern_route(expression, Arc::new(Route::new(handler))) {
             panic!("{error}");
         }
         self

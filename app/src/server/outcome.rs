@@ -18,6 +18,10 @@ use crate::error::SessionError;
 /// - `Err`: the session is closed with code 1 and the error's text as reason, cut to 1024 bytes. **The peer reads that
 ///   text.** A [`CloseCode`] brings its own code and reason; it may be in a `Box<dyn Error + Send + Sync>`.
 /// - A panic closes the session with code 1 and the reason "internal error", and harms no other session.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is nothing that a handler or a hook can return",
+    note = "they return `()`, or `Result<(), E>` with an `E` that can be displayed"
+)]
 pub trait IntoOutcome {
     /// What to do with the session.
     fn into_outcome(self) -> Outcome;

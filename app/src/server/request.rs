@@ -59,6 +59,10 @@ impl SessionRequest {
         Arc::clone(&self.accepted)
     }
 
+    pub(super) fn now(&self) -> std::time::Instant {
+        self.shared.runtime().now()
+    }
+
     /// Path, header fields and everything else the client sent.
     pub fn request(&self) -> &Request {
         &self.request

@@ -13,6 +13,7 @@ use transom_core::rt::Runtime;
 
 use super::bind::bind_all;
 use super::dispatch::Dispatcher;
+use super::hooks::{Hooks, Stops};
 use super::launch::Launch;
 use super::workers::{self, Threads};
 use super::{Server, ServerApp, shutdown};
@@ -85,10 +86,47 @@ impl<S: Clone + Send + Sync + 'static> Serve<S> {
     ///
     /// When there is no runtime, an address cannot be bound, or the configuration cannot work.
     pub fn start(self) -> Result<Server, ServeError> {
-        let runtime = self.app.runtime.clone().or_else(crate::runtime::current).ok_or(ServeError::NoRuntime)?;
+        if !self.app.hooks.is_empty() {
+            return Err(ServeError::HooksNeedLaunch);
+        }
+        let runtime = self.runtime()?;
         // Workers leave by themselves when the server ends.
-        let (server, _threads) = self.start_beside(&runtime)?;
+        let (server, _threads) = self.start_beside(&runtime, &mut None)?;
         Ok(server)
+    }
+
+    /// Runs the startup hooks, and starts serving in the background.
+    ///
+    /// Shutdown hooks run on their own when the server has stopped; [`Server::wait`] waits for them.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start), and when a hook fails; what was begun before that has been ended then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Hooks that have run are not ended when the future is dropped.
+    pub async fn launch(self) -> Result<Server, ServeError> {
+        let runtime = self.runtime()?;
+        let (server, _threads) = self.launch_beside(&runtime).await?;
+        Ok(server)
+    }
+
+    fn runtime(&self) -> Result<Arc<dyn Runtime>, ServeError> {
+        self.app.runtime.clone().or_else(crate::runtime::current).ok_or(ServeError::NoRuntime)
+    }
+
+    async fn launch_beside(mut self, runtime: &Arc<dyn Runtime>) -> Result<(Server, Threads), ServeError> {
+        let hooks = std::mem::replace(&mut self.app.hooks, Hooks::new());
+        let state = self.app.state.clone();
+        let stops = hooks.start(&state, runtime).await?;
+        let mut stops = (!stops.is_empty()).then_some(stops);
+        let started = self.start_beside(runtime, &mut stops);
+        if let (Err(_), Some(stops)) = (&started, stops) {
+            // Why there is no server is what the caller wants to know; failures here are in the log.
+            let _ = stops.run(runtime).await;
+        }
+        started
     }
 
     /// Serves until the server is shut down, and blocks meanwhile: for a `main` without a runtime.
@@ -120,7 +158,7 @@ impl<S: Clone + Send + Sync + 'static> Serve<S> {
         }
         crate::runtime::block_on(async move |runtime| {
             let runtime = self.app.runtime.clone().unwrap_or(runtime);
-            let (server, threads) = self.start_beside(&runtime)?;
+            let (server, threads) = self.launch_beside(&runtime).await?;
             let result = server.wait().await;
             drop(server);
             threads.join();
@@ -129,10 +167,15 @@ impl<S: Clone + Send + Sync + 'static> Serve<S> {
     }
 
     /// Starts serving; `runtime` waits for the signal, and drives the endpoints unless there are workers to do it.
-    fn start_beside(self, runtime: &Arc<dyn Runtime>) -> Result<(Server, Threads), ServeError> {
+    /// Takes `stops` only if it succeeds.
+    fn start_beside(
+        self,
+        runtime: &Arc<dyn Runtime>,
+        stops: &mut Option<Stops>,
+    ) -> Result<(Server, Threads), ServeError> {
         let Self { app, tls, addresses, graceful, workers } = self;
         let named_runtime = app.runtime.is_some();
-        let ServerApp { state, admission, config, protocols, http_fallback, .. } = app;
+        let ServerApp { state, admission, config, protocols, http_fallback, authentications, accept, .. } = app;
         // A simulation has one thread, and no system that would spread clients over sockets.
         let simulation = runtime.simulation();
         let workers = workers.filter(|_| simulation.is_none());
@@ -142,7 +185,7 @@ impl<S: Clone + Send + Sync + 'static> Serve<S> {
             sockets.extend(bind_all(simulation, &addresses.map_err(ServeError::Resolve)?, count)?);
         }
         let http = http_fallback.is_some();
-        let dispatcher = Arc::new(Dispatcher { admission, protocols, state, http_fallback });
+        let dispatcher = Arc::new(Dispatcher { admission, authentications, accept, protocols, state, http_fallback });
         let launch = Arc::new(Launch::new(config, http, tls.clone(), dispatcher, count));
         let (addresses, stations) = launch.stations(sockets).map_err(Arc::new).map_err(ServeError::Socket)?;
         let mut threads = Threads::default();
@@ -159,7 +202,8 @@ impl<S: Clone + Send + Sync + 'static> Serve<S> {
         for address in &addresses {
             tracing::info!(%address, workers = count, "listening");
         }
-        let server = Server::new(endpoints, addresses);
+        let finish = stops.take().map(|stops| stops.after(endpoints.clone(), runtime));
+        let server = Server::new(endpoints, addresses, finish);
         if let Some(interval) = tls.watch_interval() {
             let keeping = crate::tls::keep(tls, interval, Arc::clone(runtime));
             let server = server.handle().downgrade();
@@ -180,7 +224,7 @@ impl<S: Clone + Send + Sync + 'static> IntoFuture for Serve<S> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let server = self.start()?;
+            let server = self.launch().await?;
             server.wait().await
         })
     }

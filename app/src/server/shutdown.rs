@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use transom_core::EndpointStats;
 
+use super::hooks::Finish;
 use crate::driver::{Done, Shared, Shutdown};
 use crate::error::ServeError;
 use crate::tls::Tls;
@@ -39,11 +40,13 @@ pub(super) struct WeakHandle(Weak<Endpoints>);
 struct Endpoints {
     shared: Vec<Arc<Shared>>,
     addresses: Vec<SocketAddr>,
+    /// What runs after the endpoints are done, if something does.
+    finish: Option<Arc<Finish>>,
 }
 
 impl Server {
-    pub(super) fn new(shared: Vec<Arc<Shared>>, addresses: Vec<SocketAddr>) -> Self {
-        Self { endpoints: Arc::new(Endpoints { shared, addresses }) }
+    pub(super) fn new(shared: Vec<Arc<Shared>>, addresses: Vec<SocketAddr>, finish: Option<Arc<Finish>>) -> Self {
+        Self { endpoints: Arc::new(Endpoints { shared, addresses, finish }) }
     }
 
     /// The addresses it listens on, with the ports the system chose where 0 was asked for.
@@ -61,11 +64,12 @@ impl Server {
         ServerHandle { endpoints: Arc::clone(&self.endpoints) }
     }
 
-    /// Waits until the server has been shut down and all its connections are closed.
+    /// Waits until the server has been shut down, all its connections are closed, and shutdown hooks have run.
     ///
     /// # Errors
     ///
-    /// [`ServeError::Socket`] when a socket failed; the rest of the server is closed then.
+    /// [`ServeError::Socket`] when a socket failed; the rest of the server is closed then. [`ServeError::Shutdown`] when
+    /// a shutdown hook failed.
     ///
     /// # Cancel safety
     ///
@@ -74,11 +78,17 @@ impl Server {
         let endpoints = Arc::clone(&self.endpoints);
         async move {
             let result = endpoints.done().await;
-            match &result {
-                Ok(()) => tracing::info!("server stopped"),
-                Err(_) => endpoints.shut_down(Shutdown::Now),
+            if result.is_err() {
+                endpoints.shut_down(Shutdown::Now);
             }
-            result
+            let finished = match &endpoints.finish {
+                Some(finish) => finish.wait().await,
+                None => Ok(()),
+            };
+            if result.is_ok() {
+                tracing::info!("server stopped");
+            }
+            result.and(finished)
         }
     }
 }

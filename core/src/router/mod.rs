@@ -29,10 +29,11 @@ use tree::Node;
 /// its segment.
 ///
 /// Regular expressions are asked when no such pattern matches, in the order in which they were added. They match the whole
-/// decoded path, in time linear in its length. The default is found when nothing else is.
+/// decoded path, in time linear in its length; a path with an encoded slash none of them matches, since it would look like
+/// another path. The default is found when nothing else is.
 ///
-/// A path that does not decode to UTF-8, has an incomplete escape, a segment `.` or `..`, or more than 64 segments is
-/// found by the default only.
+/// A path that does not decode to UTF-8, has an incomplete escape, a segment `.` or `..`, or more than 64 segments
+/// matches nothing, not even the default.
 #[derive(Debug, Clone)]
 pub struct Router<T> {
     root: Node<T>,
@@ -113,7 +114,7 @@ impl<T> Router<T> {
         // Alone first, so that what is unbalanced here is not balanced by what is put around it.
         Regex::new(expression).map_err(bad)?;
         let whole = Regex::new(&format!("^(?:{expression})$")).map_err(bad)?;
-        if self.leaves().any(|leaf| leaf.pattern == expression) {
+        if self.iter().any(|(pattern, ..)| pattern == expression) {
             return Err(RouteError::Duplicate { pattern: expression.into(), other: expression.into() });
         }
         let names = whole.capture_names().flatten().map(str::to_owned).collect();
@@ -191,13 +192,15 @@ impl<T> Router<T> {
     /// Finds the value for a path without its query, and counts it.
     pub fn find(&self, path: &str) -> Option<Match<'_, T>> {
         let found = pattern::decode(path).and_then(|segments| {
-            let Some(way) = self.root.find(&segments) else { return self.find_expression(&segments) };
+            let Some(way) = self.root.find(&segments) else {
+                let default = || Some((self.default.as_ref()?, Params::default()));
+                return self.find_expression(&segments).or_else(default);
+            };
             let values = way.parameters.iter().filter_map(|&at| segments.get(at)).map(ToString::to_string);
             let rest = segments.get(way.rest..).map(|rest| rest.join("/"));
             let entries = way.leaf.names.iter().cloned().zip(values.chain(rest)).collect();
             Some((way.leaf, Params::new(entries)))
         });
-        let found = found.or_else(|| Some((self.default.as_ref()?, Params::default())));
         let Some((leaf, params)) = found else {
             self.misses.increase();
             return None;
@@ -207,12 +210,20 @@ impl<T> Router<T> {
     }
 
     fn find_expression(&self, segments: &[Cow<'_, str>]) -> Option<(&Leaf<T>, Params)> {
-        let path = self.expressions.first().map(|_| format!("/{}", segments.join("/")))?;
+        if self.expressions.is_empty() || segments.iter().any(|segment| segment.contains('/')) {
+            return None;
+        }
+        let path = format!("/{}", segments.join("/"));
         self.expressions.iter().find_map(|Expression { whole, leaf }| {
             let captures = whole.captures(&path)?;
             let entry = |name: &String| Some((name.clone(), captures.name(name)?.as_str().to_owned()));
             Some((leaf, Params::new(leaf.names.iter().filter_map(entry).collect())))
         })
+    }
+
+    /// What is registered, with its pattern and sort, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, RouteKind, &T)> {
+        self.kinds().map(|(leaf, kind)| (leaf.pattern.as_str(), kind, &leaf.value))
     }
 
     /// The patterns registered, in alphabetical order.
@@ -222,15 +233,10 @@ impl<T> Router<T> {
 
     /// The routes registered, in the alphabetical order of their patterns.
     pub fn routes(&self) -> Vec<RouteInfo<'_>> {
-        let tree = self.root.leaves().into_iter().map(|leaf| {
-            let kind = if leaf.names.is_empty() { RouteKind::Exact } else { RouteKind::Parameters };
-            (leaf, kind)
-        });
-        let expressions = self.expressions.iter().map(|expression| (&expression.leaf, RouteKind::Expression));
-        let default = self.default.iter().map(|leaf| (leaf, RouteKind::Default));
-        let routes = tree.chain(expressions).chain(default);
-        let mut routes: Vec<RouteInfo<'_>> =
-            routes.map(|(leaf, kind)| RouteInfo { pattern: &leaf.pattern, kind, hits: leaf.hits.value() }).collect();
+        let mut routes: Vec<RouteInfo<'_>> = self
+            .kinds()
+            .map(|(leaf, kind)| RouteInfo { pattern: &leaf.pattern, kind, hits: leaf.hits.value() })
+            .collect();
         routes.sort_by_key(|route| route.pattern);
         routes
     }
@@ -250,8 +256,14 @@ impl<T> Router<T> {
         stats
     }
 
-    fn leaves(&self) -> impl Iterator<Item = &Leaf<T>> {
-        self.root.leaves().into_iter().chain(self.expressions.iter().map(|expression| &expression.leaf))
+    fn kinds(&self) -> impl Iterator<Item = (&Leaf<T>, RouteKind)> {
+        let tree = self.root.leaves().into_iter().map(|leaf| {
+            let kind = if leaf.names.is_empty() { RouteKind::Exact } else { RouteKind::Parameters };
+            (leaf, kind)
+        });
+        let expressions = self.expressions.iter().map(|expression| (&expression.leaf, RouteKind::Expression));
+        let default = self.default.iter().map(|leaf| (leaf, RouteKind::Default));
+        tree.chain(expressions).chain(default)
     }
 }
 

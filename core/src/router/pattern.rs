@@ -65,7 +65,8 @@ fn is_dots(segment: &str) -> bool {
 
 fn parse_segment(segment: &str) -> Option<Part<'_>> {
     if !segment.contains(['{', '}']) {
-        return Some(Part::Exact(segment));
+        // Whoever writes it thinks of shells, and not of a path with an asterisk.
+        return (segment != "*").then_some(Part::Exact(segment));
     }
     let inside = segment.strip_prefix('{')?.strip_suffix('}')?;
     let (part, name) = match inside.strip_prefix('*') {

@@ -123,6 +123,7 @@ fn mistakes_are_told() {
         ("", "does not begin"),
         ("/{}", "neither plain text"),
         ("/{*}", "neither plain text"),
+        ("/rooms/*", "neither plain text nor one {name} nor {*name}"),
         ("/a{b}", "neither plain text"),
         ("/{a}b", "neither plain text"),
         ("/{a b}", "neither plain text"),
@@ -150,7 +151,10 @@ fn the_default_takes_what_nothing_else_does() {
     assert_eq!(router.insert_default("default"), Ok(()));
     assert_eq!(router.insert_default("another"), Err(RouteError::SecondDefault));
     assert_eq!(found(&router, "/a"), Some("/a"));
-    for path in ["/b", "/%FF", "/../a", "nonsense", ""] {
+    for path in ["/%FF", "/../a", "nonsense", ""] {
+        assert_eq!(found(&router, path), None, "nobody can say what {path:?} means");
+    }
+    for path in ["/b", "/", "//", "/a/", "/%61%2F", "/a%2Fb"] {
         let found = router.find(path).expect("the default");
         assert_eq!((*found.value, found.pattern, found.params.len()), ("default", "*", 0), "{path}");
     }
