@@ -91,7 +91,7 @@ macro_rules! smaller {
 
             #[cfg(test)]
             fn shown(&self, unit: Unit) -> String {
-                (*self as u64).shown(unit)
+                self.to_string().parse::<u64>().unwrap_or_default().shown(unit)
             }
         }
     )*};
