@@ -18,6 +18,7 @@ class Server:
     name: str
     title: str
     kind: str  # floor, ours or peer
+    one_session: bool = False  # on a connection
 
 
 @dataclass(frozen=True)
@@ -109,11 +110,11 @@ def choose(all_of_them: list, names: str | None, what: str) -> list:
 
 SERVERS = [
     Server("floor", "floor", "floor"),
-    Server("core", "transom-core, bare loop", "ours"),
+    Server("core", "transom-core", "ours"),
     Server("tokio", "transom, tokio", "ours"),
-    Server("web-transport-quinn", "web-transport-quinn", "peer"),
-    Server("wtransport", "wtransport", "peer"),
-    Server("h3-webtransport", "h3-webtransport", "peer"),
+    Server("web-transport-quinn", "web-transport-quinn", "peer", one_session=True),
+    Server("wtransport", "wtransport", "peer", one_session=True),
+    Server("h3-webtransport", "h3-webtransport", "peer", one_session=True),
 ]
 
 SCENARIOS = [

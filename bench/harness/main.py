@@ -24,6 +24,7 @@ def main() -> int:
         for scenario in scenarios
         for run in range(runs)
         for server in turned(servers, run)
+        if not (server.one_session and scenario.name.startswith("sessions"))
     ]
     busy = machine.Busy()
     results, failures = cells.Results(), []

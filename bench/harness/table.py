@@ -54,3 +54,39 @@ def below(facts: dict) -> str:
         f"\n{facts['runs']} runs of {facts['seconds']:g} s each, interleaved, medians; server on core 0, client on core 1; "
         f"others used {facts['others_share']:.0%} of the machine meanwhile."
     )
+
+
+def markdown(results: Results, scenarios: list[Scenario], servers: list[Server]) -> str:
+    """One line for each scenario, one column for each server."""
+    lines = [
+        "| | unit | " + " | ".join(server.title for server in servers) + " |",
+        "|---|---|" + "---|" * len(servers),
+    ]
+    for scenario in scenarios:
+        best = min((value for server in servers if (value := results.median(scenario, server)) is not None), default=None)
+        cells = []
+        for server in servers:
+            value = results.median(scenario, server)
+            cells.append(f"**{figure(value)}**" if value is not None and value == best else figure(value))
+        lines.append(f"| {scenario.title} | {scenario.unit} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def ratios(results: Results, scenarios: list[Scenario], servers: list[Server]) -> str:
+    """Ours to the floor and to the best peer."""
+    ours = [server for server in servers if server.kind == "ours"]
+    if not ours:
+        return ""
+    lines = [
+        "| | " + " | ".join(f"{server.title} ÷ floor" for server in ours) + " | best peer | "
+        + " | ".join(f"{server.title} ÷ best peer" for server in ours) + " |",
+        "|---|" + "---|" * (2 * len(ours) + 1),
+    ]
+    for scenario in scenarios:
+        floor, peer = results.floor(scenario), results.best_peer(scenario)
+        values = [results.median(scenario, server) for server in ours]
+        to_floor = " | ".join(ratio(value, floor) for value in values)
+        to_peer = " | ".join(ratio(value, peer[1] if peer else None) for value in values)
+        name = peer[0].title if peer else "–"
+        lines.append(f"| {scenario.title} | {to_floor} | {name} | {to_peer} |")
+    return "\n".join(lines) + "\n"

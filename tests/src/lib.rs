@@ -18,6 +18,7 @@ pub mod demo;
 pub mod drift;
 pub mod forge;
 pub mod hostile;
+pub mod hot_paths;
 pub mod peers;
 pub mod raw;
 pub mod siege;

@@ -16,12 +16,18 @@ struct Args {
     /// Its process, which is measured.
     #[arg(long)]
     pid: u32,
-    /// `list` prints the names.
+    /// `list` prints the names; `hold` holds idle sessions with keep-alives.
     #[arg(long)]
     scenario: String,
     /// How long the measured part lasts, about.
     #[arg(long, default_value = "2")]
     seconds: f64,
+    /// Sessions to hold.
+    #[arg(long, default_value = "20000")]
+    sessions: usize,
+    /// Seconds between the keep-alives of a held session.
+    #[arg(long, default_value = "10")]
+    keep_alive: u64,
 }
 
 fn main() -> ExitCode {
@@ -33,9 +39,15 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let target = Target { address: args.server, pid: args.pid, time: Duration::from_secs_f64(args.seconds) };
-    let result = Scenario::named(&args.scenario)
-        .ok_or_else(|| Failure(format!("there is no scenario {:?}", args.scenario)))
-        .and_then(|scenario| scenarios::run(scenario, &target));
+    let result = if args.scenario == "hold" {
+        scenarios::hold(&target, args.sessions, Duration::from_secs(args.keep_alive), |alive, memory| {
+            eprintln!("{alive} sessions alive, {:.1} KiB each", memory as f64 / 1024.0);
+        })
+    } else {
+        Scenario::named(&args.scenario)
+            .ok_or_else(|| Failure(format!("there is no scenario {:?}", args.scenario)))
+            .and_then(|scenario| scenarios::run(scenario, &target))
+    };
     match result {
         Ok(outcome) => {
             println!("{}", outcome.json());

@@ -58,6 +58,33 @@ pub(super) fn on_one_connection(target: &Target, count: usize) -> Result<Outcome
     Ok(Outcome { operations: count as u64, memory: Some(memory), latencies, ..outcome })
 }
 
+/// Holds idle sessions with keep-alives and tells `say` how it goes: sessions alive and resident bytes for each.
+pub fn hold(target: &Target, count: usize, keep_alive: Duration, mut say: impl FnMut(usize, u64)) -> Result<Outcome> {
+    let mut client = Client::new(target.address, Some(keep_alive))?;
+    open_sessions(&mut client, "/echo", FIRST)?;
+    rest(&mut client, SETTLING)?;
+    let before = resident(target)?;
+    let begun = Instant::now();
+    open_sessions(&mut client, "/echo", count)?;
+    let meter = Meter::start(target.pid)?;
+    let end = Instant::now() + target.time;
+    let (mut lost, mut next) = (0, begun);
+    while Instant::now() < end {
+        client.turn(end.min(next))?;
+        while let Some((_, what)) = client.next() {
+            lost += usize::from(matches!(what, What::Lost(_) | What::End(_) | What::Refused(..)));
+        }
+        if Instant::now() >= next {
+            next += SAY_EVERY;
+            say(FIRST + count - lost, resident(target)?.saturating_sub(before) / count as u64);
+        }
+    }
+    let outcome = meter.stop()?;
+    let memory = resident(target)?.saturating_sub(before) / count as u64;
+    client.close_all();
+    Ok(Outcome { operations: count as u64, lost: lost as u64, memory: Some(memory), ..outcome })
+}
+
 /// Lets time pass, with its acknowledgements.
 fn rest(client: &mut Client, time: Duration) -> Result<()> {
     let end = Instant::now() + time;
@@ -78,4 +105,5 @@ fn resident(target: &Target) -> Result<u64> {
 
 const FIRST: usize = 8;
 const AT_A_TIME: usize = 8;
+const SAY_EVERY: Duration = Duration::from_secs(10);
 const SETTLING: Duration = Duration::from_millis(700);

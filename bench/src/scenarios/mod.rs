@@ -13,6 +13,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+pub use idle::hold;
 pub use meter::{Meter, Outcome};
 
 use crate::client::{Client, Session, What};

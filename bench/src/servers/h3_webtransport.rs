@@ -49,8 +49,8 @@ async fn connection(quic: quinn::Connection, listeners: &Listeners, chunk: Bytes
         .await?;
     let Some(resolver) = connection.accept().await? else { return Ok(()) };
     let (request, stream) = resolver.resolve_request().await?;
-    let asks = request.method() == Method::CONNECT
-        && request.extensions().get::<Protocol>() == Some(&Protocol::WEB_TRANSPORT);
+    let asks =
+        request.method() == Method::CONNECT && request.extensions().get::<Protocol>() == Some(&Protocol::WEB_TRANSPORT);
     let Some(route) = route(request.uri().path().as_bytes()).filter(|_| asks) else { return Ok(()) };
     let session = WebTransportSession::accept(request, stream, connection).await?;
     if route == Route::Broadcast {
