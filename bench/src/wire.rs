@@ -43,7 +43,7 @@ pub fn connect_request(authority: &str, path: &str) -> Vec<u8> {
     // Required insert count 0, base 0.
     let mut block = vec![0, 0];
     // Static table: 15 is `:method: CONNECT`, 23 `:scheme: https`.
-    block.extend_from_slice(&[0xc0 | 15, 0xc0 | 23]);
+    block.extend_from_slice(&[0xc0 + 15, 0xc0 + 23]);
     // Literals with a name of the static table: 0 is `:authority`, 1 `:path`.
     block.push(0x50);
     put_literal(&mut block, authority);
@@ -57,7 +57,7 @@ pub fn connect_request(authority: &str, path: &str) -> Vec<u8> {
 }
 
 /// The HEADERS frame that opens a session: `:status: 200` is entry 25 of the static table.
-pub const ACCEPTED: [u8; 5] = [HEADERS as u8, 3, 0, 0, 0xc0 | 25];
+pub const ACCEPTED: [u8; 5] = [HEADERS as u8, 3, 0, 0, 0xc0 + 25];
 
 /// The path of a request that [`connect_request`] wrote, or anybody else without Huffman coding.
 pub fn path(mut block: &[u8]) -> Option<&[u8]> {
@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(path(block), Some(&b"/echo"[..]));
         let mut rest = &ACCEPTED[..];
         assert!(is_accepted(take_frame(&mut rest).unwrap().1));
-        assert!(!is_accepted(&[0, 0, 0xc0 | 27]));
+        assert!(!is_accepted(&[0, 0, 0xc0 + 27]));
     }
 
     #[test]

@@ -59,7 +59,7 @@ impl Client {
     }
 
     /// The next thing that happened.
-    pub fn next(&mut self) -> Option<(usize, What)> {
+    pub fn pop(&mut self) -> Option<(usize, What)> {
         self.bare.app.happened.pop_front()
     }
 

@@ -73,7 +73,7 @@ impl Translator {
                 Ok(Some(chunk)) => self.happened.push_back((key, What::Data(id, chunk.bytes))),
                 Ok(None) => ended = Some(What::End(id)),
                 Err(quinn_proto::ReadError::Reset(code)) => {
-                    ended = Some(What::Refused(id, format!("reset with {code}")))
+                    ended = Some(What::Refused(id, format!("reset with {code}")));
                 }
                 Err(quinn_proto::ReadError::Blocked) => break,
             }

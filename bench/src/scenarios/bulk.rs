@@ -52,7 +52,7 @@ fn one_upload(client: &mut Client, session: Session, count: usize, bytes: u64) -
     let mut patience = Patience::new();
     while !open.is_empty() {
         client.turn(patience.deadline())?;
-        while let Some((_, what)) = client.next() {
+        while let Some((_, what)) = client.pop() {
             patience.renew();
             match what {
                 What::Writable(stream) => {
@@ -106,7 +106,7 @@ fn one_download(client: &mut Client, session: Session, count: usize, bytes: u64)
     let mut patience = Patience::new();
     while !open.is_empty() {
         client.turn(patience.deadline())?;
-        while let Some((_, what)) = client.next() {
+        while let Some((_, what)) = client.pop() {
             patience.renew();
             match what {
                 What::Data(stream, bytes) => {

@@ -50,7 +50,7 @@ impl Load {
             self.fill()?;
             self.client.turn(Instant::now() + GIVE_UP)?;
             let before = self.done;
-            while let Some((_, what)) = self.client.next() {
+            while let Some((_, what)) = self.client.pop() {
                 match what {
                     What::Datagram(bytes) => self.take(&bytes)?,
                     What::Lost(reason) => return Err(Failure(format!("the connection was lost: {reason}"))),
@@ -136,7 +136,7 @@ fn one_broadcast(client: &mut Client, sessions: &[Session], number: &mut u64, si
     let (mut delivered, mut give_up) = (0, Instant::now() + PATIENCE_OF_ALL);
     while delivered < sessions.len() as u64 && Instant::now() < give_up {
         client.turn(give_up)?;
-        while let Some((connection, what)) = client.next() {
+        while let Some((connection, what)) = client.pop() {
             match what {
                 What::Datagram(bytes) => {
                     let seen = payload::number(&bytes, size).ok_or_else(|| Failure("a wrong datagram".into()))?;

@@ -34,7 +34,7 @@ fn go(
             begun.insert(key, Instant::now());
         }
         client.turn(patience.deadline())?;
-        while let Some((connection, what)) = client.next() {
+        while let Some((connection, what)) = client.pop() {
             match what {
                 What::Accepted(_) => {
                     let Some(at) = begun.remove(&connection) else { continue };

@@ -36,7 +36,7 @@ pub(super) fn on_one_connection(target: &Target, count: usize) -> Result<Outcome
             asked.push((id, Instant::now()));
         }
         client.turn(patience.deadline())?;
-        while let Some((_, what)) = client.next() {
+        while let Some((_, what)) = client.pop() {
             match what {
                 What::Accepted(id) => {
                     let Some(index) = asked.iter().position(|(known, _)| *known == id) else { continue };
@@ -71,7 +71,7 @@ pub fn hold(target: &Target, count: usize, keep_alive: Duration, mut say: impl F
     let (mut lost, mut next) = (0, begun);
     while Instant::now() < end {
         client.turn(end.min(next))?;
-        while let Some((_, what)) = client.next() {
+        while let Some((_, what)) = client.pop() {
             lost += usize::from(matches!(what, What::Lost(_) | What::End(_) | What::Refused(..)));
         }
         if Instant::now() >= next {
@@ -90,7 +90,7 @@ fn rest(client: &mut Client, time: Duration) -> Result<()> {
     let end = Instant::now() + time;
     while Instant::now() < end {
         client.turn(end)?;
-        while let Some((_, what)) = client.next() {
+        while let Some((_, what)) = client.pop() {
             if let What::Lost(reason) = what {
                 return Err(Failure(format!("a connection was lost: {reason}")));
             }

@@ -117,7 +117,7 @@ fn open_sessions(client: &mut Client, path: &str, count: usize) -> Result<Vec<Se
             begun += 1;
         }
         client.turn(patience.deadline())?;
-        while let Some((connection, what)) = client.next() {
+        while let Some((connection, what)) = client.pop() {
             match what {
                 What::Accepted(id) => {
                     sessions.push(Session { connection, id });

@@ -46,7 +46,7 @@ impl Load {
             self.fill();
             self.client.turn(patience.deadline())?;
             let before = self.done;
-            while let Some((_, what)) = self.client.next() {
+            while let Some((_, what)) = self.client.pop() {
                 self.take(what)?;
             }
             if self.done > before {

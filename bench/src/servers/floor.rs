@@ -288,9 +288,8 @@ fn read(connection: &mut Connection, id: StreamId, into: &mut Vec<Bytes>) -> boo
     let ended = loop {
         match chunks.next(usize::MAX) {
             Ok(Some(chunk)) => into.push(chunk.bytes),
-            Ok(None) => break true,
+            Ok(None) | Err(quinn_proto::ReadError::Reset(_)) => break true,
             Err(quinn_proto::ReadError::Blocked) => break false,
-            Err(quinn_proto::ReadError::Reset(_)) => break true,
         }
     };
     _ = chunks.finalize();
