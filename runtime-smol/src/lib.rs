@@ -120,11 +120,11 @@ mod tests {
     #[test]
     fn an_executor_for_one_future_runs_what_it_spawns() {
         let (sender, receiver) = smol::channel::bounded(1);
-        let received = Smol::block_on(async |smol: Smol| {
+        let answers = Smol::block_on(async |smol: Smol| {
             smol.spawn(Box::pin(async move { sender.send(std::thread::current().id()).await.unwrap() }));
             receiver.recv().await
         });
-        assert_eq!(received, Ok(std::thread::current().id()));
+        assert_eq!(answers, Ok(std::thread::current().id()));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use quinn_proto::{self as quinn, Dir, VarInt};
 
 use super::congestion;
+use crate::limits::DATAGRAM_RECEIVE_BUFFER;
 use crate::{ConnectionError, ConnectionStats, Direction, Ecn, ErrorCode, Role, StreamId, Transmit};
 
 /// Whether this QUIC layer can send and receive RESET_STREAM_AT (draft-ietf-quic-reliable-stream-reset).
@@ -20,6 +21,8 @@ pub(crate) struct Quic {
     /// The space for datagrams while none waits.
     datagram_buffer: usize,
     error: Option<ConnectionError>,
+    /// Bytes that arrived since what they brought was last looked at.
+    unlooked: usize,
 }
 
 /// What QUIC reports, translated.
@@ -59,7 +62,7 @@ pub(crate) enum Write {
 impl Quic {
     pub(crate) fn new(mut inner: quinn::Connection) -> Self {
         let datagram_buffer = inner.datagrams().send_buffer_space();
-        Self { inner, datagram_buffer, error: None }
+        Self { inner, datagram_buffer, error: None, unlooked: 0 }
     }
 
     // Driven by the endpoint.
@@ -68,12 +71,24 @@ impl Quic {
         &mut self.inner
     }
 
+    /// Takes one UDP datagram of `size` bytes. Returns whether to look now at what came: QUIC's own queue of datagrams is
+    /// short, and drops the oldest.
+    pub(crate) fn handle_event(&mut self, event: quinn::ConnectionEvent, size: usize) -> bool {
+        self.inner.handle_event(event);
+        self.unlooked += size;
+        self.unlooked > DATAGRAM_RECEIVE_BUFFER / 2
+    }
+
     pub(crate) fn poll_transmit(&mut self, now: Instant, max_segments: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
         self.inner.poll_transmit(now, max_segments.max(1), buf).map(transmit)
     }
 
     pub(crate) fn poll(&mut self) -> Option<QuicEvent> {
-        let event = match self.inner.poll()? {
+        let Some(event) = self.inner.poll() else {
+            self.unlooked = 0;
+            return None;
+        };
+        let event = match event {
             quinn::Event::HandshakeDataReady => QuicEvent::Handshaking,
             quinn::Event::Connected => QuicEvent::Connected,
             quinn::Event::ConnectionLost { reason } => {

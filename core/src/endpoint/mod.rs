@@ -140,8 +140,9 @@ impl Endpoint {
     pub fn handle_receive(&mut self, now: Instant, datagram: Receive) {
         let now = self.advance(now);
         self.stats.udp_datagrams_received += 1;
-        self.stats.udp_bytes_received += datagram.data.len() as u64;
         let Receive { remote, local_ip, ecn, data } = datagram;
+        let size = data.len();
+        self.stats.udp_bytes_received += size as u64;
         self.scratch.clear();
         match self.quic.handle(now, remote, local_ip, quic::ecn(ecn), data, &mut self.scratch) {
             None => {}
@@ -149,7 +150,9 @@ impl Endpoint {
                 if let Some(id) = self.table.by_handle(handle) {
                     self.with(id, |connection| {
                         connection.at(now);
-                        connection.quic().inner().handle_event(event);
+                        if connection.quic().handle_event(event, size) {
+                            connection.look();
+                        }
                     });
                 }
             }
