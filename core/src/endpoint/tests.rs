@@ -136,6 +136,91 @@ fn a_client_keeps_to_its_own_limit() {
     assert!(format!("{connection:?}").contains("10.0.0.2:443"));
 }
 
+/// Lets time pass for an endpoint that nobody hears.
+fn forget(endpoint: &mut Endpoint, now: Instant) {
+    endpoint.handle_timeout(now);
+    while endpoint.poll_transmit(now, 1, &mut Vec::new()).is_some() {}
+}
+
+#[test]
+fn the_place_of_a_connection_is_used_again_and_its_id_is_not() {
+    let mut client = client(0);
+    let first = client.connect_with(start(), SERVER, Arc::new(Plain)).expect("room for a connection");
+    client.connection(first).expect("it is under way").close(ErrorCode::H3_NO_ERROR, "");
+    forget(&mut client, start());
+    while client.poll_event().is_some() {}
+    forget(&mut client, start() + Duration::from_secs(60));
+    while client.poll_event().is_some() {}
+    assert!(client.is_drained());
+    let second = client.connect_with(start(), SERVER, Arc::new(Plain)).expect("room for a connection");
+    assert_eq!((first.index, second.index), (0, 0));
+    assert!(client.connection(first).is_none() && client.connection(second).is_some());
+}
+
+#[test]
+fn a_connection_that_is_forgotten_late_does_not_take_a_newer_one_with_it() {
+    let (mut server, mut old) = (server(Config::default()), client(1));
+    while send(&mut old, &mut server, CLIENT) + send(&mut server, &mut old, SERVER) > 0 {}
+    old.close(start(), ErrorCode::H3_NO_ERROR, "");
+    while send(&mut old, &mut server, CLIENT) + send(&mut server, &mut old, SERVER) > 0 {}
+    // QUIC has forgotten it and gives its handle to the next one, while nobody has taken its events.
+    forget(&mut server, start() + Duration::from_secs(60));
+    let mut new = client(1);
+    send(&mut new, &mut server, CLIENT);
+    assert_eq!(server.stats().connections_open, 2);
+    while server.poll_event().is_some() {}
+    assert_eq!(server.stats().connections_open, 1);
+    let (ours, theirs) = talk(&mut new, &mut server);
+    assert_eq!((connected(&ours), connected(&theirs)), (1, 1));
+}
+
+#[test]
+fn a_handshake_that_is_over_leaves_room_for_the_next() {
+    let mut server = server(Config { max_handshakes: 1, ..Config::default() });
+    for _ in 0..2 {
+        let (ours, theirs) = talk(&mut client(1), &mut server);
+        assert_eq!((connected(&ours), connected(&theirs)), (1, 1));
+    }
+    // One that never comes to its end.
+    send(&mut client(1), &mut server, CLIENT);
+    forget(&mut server, start());
+    assert_eq!(connected(&talk(&mut client(1), &mut server).0), 0);
+    let later = start() + Duration::from_secs(15);
+    forget(&mut server, later);
+    let mut client = client(0);
+    client.connect_with(later, SERVER, Arc::new(Plain)).expect("room for a connection");
+    assert_eq!(connected(&talk(&mut client, &mut server).0), 1);
+}
+
+#[test]
+fn events_do_not_wait_for_somebody_to_ask_for_packets() {
+    let (mut server, mut client) = (server(Config::default()), client(1));
+    talk(&mut client, &mut server);
+    client.close(start(), ErrorCode::H3_NO_ERROR, "");
+    send(&mut client, &mut server, CLIENT);
+    assert!(matches!(server.poll_event(), Some((_, Event::ConnectionLost { .. }))));
+}
+
+#[test]
+fn an_endpoint_that_has_nothing_to_do_rests() {
+    let (mut server, mut client) = (server(Config::default()), client(0));
+    let id = client.connect_with(start(), SERVER, Arc::new(Plain)).expect("room for a connection");
+    talk(&mut client, &mut server);
+    assert!(client.connection(id).is_some());
+    assert_eq!(client.poll_timeout(), Some(start()), "whatever was done with it may have something to send");
+    assert!(client.poll_event().is_none());
+    assert!(client.poll_transmit(start(), 1, &mut Vec::new()).is_none());
+    assert!(client.poll_timeout() > Some(start()));
+}
+
+#[test]
+fn figures_are_of_now_and_not_of_the_last_packet() {
+    let (mut server, mut client) = (server(Config::default()), client(1));
+    talk(&mut client, &mut server);
+    server.close(start(), ErrorCode::H3_NO_ERROR, "");
+    assert_eq!(server.stats().connections_lost, 1);
+}
+
 fn tls(versions: &[&'static rustls::SupportedProtocolVersion]) -> (rustls::ServerConfig, rustls::ClientConfig) {
     let identity = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     let key = PrivateKeyDer::Pkcs8(identity.signing_key.serialize_der().into());
