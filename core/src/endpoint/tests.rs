@@ -198,7 +198,8 @@ fn events_do_not_wait_for_somebody_to_ask_for_packets() {
     talk(&mut client, &mut server);
     client.close(start(), ErrorCode::H3_NO_ERROR, "");
     send(&mut client, &mut server, CLIENT);
-    assert!(matches!(server.poll_event(), Some((_, Event::ConnectionLost { .. }))));
+    let Some((id, Event::ConnectionLost { .. })) = server.poll_event() else { panic!("nothing happened") };
+    assert!(server.connection(id).is_none(), "its end was told");
 }
 
 #[test]
@@ -208,7 +209,14 @@ fn an_endpoint_that_has_nothing_to_do_rests() {
     talk(&mut client, &mut server);
     assert!(client.connection(id).is_some());
     assert_eq!(client.poll_timeout(), Some(start()), "whatever was done with it may have something to send");
+    assert!(client.poll_transmit(start(), 1, &mut Vec::new()).is_none());
+    assert_eq!(client.poll_timeout(), Some(start()), "or may have made an event");
     assert!(client.poll_event().is_none());
+    assert!(client.poll_timeout() > Some(start()));
+    // The same when it was asked the other way round.
+    client.connection(id);
+    assert!(client.poll_event().is_none());
+    assert_eq!(client.poll_timeout(), Some(start()));
     assert!(client.poll_transmit(start(), 1, &mut Vec::new()).is_none());
     assert!(client.poll_timeout() > Some(start()));
 }
