@@ -1,13 +1,12 @@
 //! What runs before a server listens and after it has stopped.
 
-#![cfg(feature = "tokio")]
-
+#[macro_use]
 mod common;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{echo, within};
+use common::{echo, sleep, within, yield_now};
 use transom::{Arrival, Client, Decision, Middleware, ServeError, Server, ServerApp, StatefulMiddleware, Tls};
 
 /// What happened, in order.
@@ -39,13 +38,13 @@ impl Middleware for Noting {
 
 impl StatefulMiddleware for Noting {
     async fn start(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        tokio::task::yield_now().await;
+        yield_now().await;
         self.log.note("start");
         if self.fails { Err("no disk".into()) } else { Ok(()) }
     }
 
     async fn stop(&self) {
-        tokio::task::yield_now().await;
+        yield_now().await;
         self.log.note("stop");
     }
 }
@@ -68,7 +67,6 @@ async fn launch(app: ServerApp<Log>) -> Result<Server, ServeError> {
     within(app.bind("127.0.0.1:0", tls()).launch()).await
 }
 
-#[tokio::test]
 async fn hooks_run_in_order_and_back() {
     let log = Log::default();
     let tls = tls();
@@ -84,19 +82,17 @@ async fn hooks_run_in_order_and_back() {
     assert_eq!(log.text(), "up1 start up2 asked down2 stop down1", "once");
 }
 
-#[tokio::test]
 async fn a_server_that_is_dropped_still_shuts_down() {
     let log = Log::default();
     drop(launch(app(&log)).await.unwrap());
     within(async {
         while !log.text().ends_with("down1") {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            sleep(Duration::from_millis(1)).await;
         }
     })
     .await;
 }
 
-#[tokio::test]
 async fn a_failing_startup_ends_what_was_begun() {
     let log = Log::default();
     let app = app(&log)
@@ -110,7 +106,6 @@ async fn a_failing_startup_ends_what_was_begun() {
     assert_eq!(log.text(), "up1 start up2 down2 stop down1");
 }
 
-#[tokio::test]
 async fn middleware_that_cannot_start_was_not_begun() {
     let log = Log::default();
     let failing = Noting { log: log.clone(), fails: true };
@@ -122,7 +117,6 @@ async fn middleware_that_cannot_start_was_not_begun() {
     assert_eq!(log.text(), "start down");
 }
 
-#[tokio::test]
 async fn hooks_that_panic_or_never_end_have_failed() {
     for (app, reason) in [
         (
@@ -141,7 +135,6 @@ async fn hooks_that_panic_or_never_end_have_failed() {
     }
 }
 
-#[tokio::test]
 async fn a_failing_shutdown_lets_the_others_run_and_is_told() {
     let log = Log::default();
     let app = app(&log)
@@ -157,7 +150,6 @@ async fn a_failing_shutdown_lets_the_others_run_and_is_told() {
     assert_eq!(log.text(), "up1 start up2 down3 down2 stop down1");
 }
 
-#[tokio::test]
 async fn a_port_in_use_ends_what_was_begun() {
     let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let log = Log::default();
@@ -167,28 +159,27 @@ async fn a_port_in_use_ends_what_was_begun() {
     assert_eq!(log.text(), "up1 start up2 down2 stop down1");
 }
 
-#[tokio::test]
 async fn an_app_with_hooks_has_to_be_awaited() {
     let log = Log::default();
     let error = app(&log).bind("127.0.0.1:0", tls()).start().unwrap_err();
     assert!(matches!(error, ServeError::HooksNeedLaunch), "{error}");
     assert!(error.to_string().contains("use launch().await"), "{error}");
-    let signal = tokio::time::sleep(Duration::from_millis(20));
+    let signal = sleep(Duration::from_millis(20));
     let serve = app(&log).bind("127.0.0.1:0", tls()).with_graceful_shutdown(signal, Duration::ZERO);
     within(serve.into_future()).await.unwrap();
     assert_eq!(log.text(), "up1 start up2 down2 stop down1");
 }
 
+#[cfg(feature = "tokio")]
 #[test]
 fn run_runs_the_hooks_too() {
     let log = Log::default();
-    let stop = async { tokio::time::sleep(Duration::from_millis(20)).await };
+    let stop = async { sleep(Duration::from_millis(20)).await };
     let serve = app(&log).bind("127.0.0.1:0", tls()).workers(2).with_graceful_shutdown(stop, Duration::ZERO);
     serve.run().unwrap();
     assert_eq!(log.text(), "up1 start up2 down2 stop down1");
 }
 
-#[tokio::test]
 async fn nested_apps_bring_their_hooks() {
     let log = Log::default();
     let inner = ServerApp::with_state(Log::default()).on_startup(async |log: Log| log.note("inner")).route("/", echo);
@@ -196,4 +187,17 @@ async fn nested_apps_bring_their_hooks() {
     let server = launch(app).await.unwrap();
     assert_eq!(log.text(), "up1 start up2 inner up3", "with the state of the outer app");
     drop(server);
+}
+
+on_each_runtime! {
+    hooks_run_in_order_and_back,
+    a_server_that_is_dropped_still_shuts_down,
+    a_failing_startup_ends_what_was_begun,
+    middleware_that_cannot_start_was_not_begun,
+    hooks_that_panic_or_never_end_have_failed,
+    a_failing_shutdown_lets_the_others_run_and_is_told,
+    an_app_with_hooks_has_to_be_awaited,
+    nested_apps_bring_their_hooks,
+    ; sockets:
+    a_port_in_use_ends_what_was_begun,
 }
