@@ -106,10 +106,13 @@ impl<S: Clone + Send + Sync + 'static> Serve<S> {
     /// # Cancel safety
     ///
     /// Hooks that have run are not ended when the future is dropped.
-    pub async fn launch(self) -> Result<Server, ServeError> {
-        let runtime = self.runtime()?;
-        let (server, _threads) = self.launch_beside(&runtime).await?;
-        Ok(server)
+    pub fn launch(self) -> Pin<Box<dyn Future<Output = Result<Server, ServeError>> + Send>> {
+        // An app is large, and would be so in every future that awaits this one.
+        Box::pin(async move {
+            let runtime = self.runtime()?;
+            let (server, _threads) = self.launch_beside(&runtime).await?;
+            Ok(server)
+        })
     }
 
     fn runtime(&self) -> Result<Arc<dyn Runtime>, ServeError> {
