@@ -41,9 +41,9 @@ macro_rules! on_each_runtime {
         #[cfg(feature = "testing")]
         mod in_memory {
             use crate::common::runtimes::in_memory;
-            $(#[test] fn $name() { in_memory(super::$name); })*
-            $($(#[test] fn $threads() { in_memory(super::$threads); })+)?
-            $($(#[test] fn $one_thread() { in_memory(super::$one_thread); })+)?
+            $(#[test] fn $name() { in_memory(3, super::$name); })*
+            $($(#[test] fn $threads() { in_memory(1, super::$threads); })+)?
+            $($(#[test] fn $one_thread() { in_memory(3, super::$one_thread); })+)?
         }
     };
 }
@@ -62,10 +62,10 @@ pub fn on_smol(test: impl Future<Output = ()>) {
     smol::block_on(test);
 }
 
-/// Runs a test in several worlds, in which tasks take different turns; in as many as `TRANSOM_WORLDS` says.
+/// Runs a test in several worlds, in which tasks take different turns; in as many as `TRANSOM_WORLDS` says, if it does.
 #[cfg(feature = "testing")]
-pub fn in_memory<F: Future<Output = ()>>(test: impl Fn() -> F) {
-    let worlds = std::env::var("TRANSOM_WORLDS").map_or(WORLDS, |number| number.parse().unwrap());
+pub fn in_memory<F: Future<Output = ()>>(worlds: u64, test: impl Fn() -> F) {
+    let worlds = std::env::var("TRANSOM_WORLDS").map_or(worlds, |number| number.parse().unwrap());
     for seed in 1..=worlds {
         World::new(seed).run(test());
     }
@@ -116,6 +116,3 @@ pub async fn timeout<T>(duration: Duration, future: impl Future<Output = T>) -> 
 pub async fn yield_now() {
     smol::future::yield_now().await;
 }
-
-/// Worlds for each test unless somebody asks for more.
-const WORLDS: u64 = 3;
