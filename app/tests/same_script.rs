@@ -82,8 +82,8 @@ async fn script(log: Log) {
                 recv.read_to_end(size)
             )
         };
-        let (sent, echoed) = within(both).await;
-        log.add("client: sent", sent);
+        let (written, echoed) = within(both).await;
+        log.add("client: written", written);
         log.add("client: echoed", echoed.is_ok_and(|echoed| echoed == message));
         drop((send, recv));
 

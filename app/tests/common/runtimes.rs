@@ -90,8 +90,8 @@ pub fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static
 /// Waits.
 pub async fn sleep(duration: Duration) {
     #[cfg(feature = "testing")]
-    if let Some(world) = World::current() {
-        return world.sleep(duration).await;
+    if let Some(sleep) = World::current().map(|world| world.sleep(duration)) {
+        return sleep.await;
     }
     if tokio::runtime::Handle::try_current().is_ok() {
         tokio::time::sleep(duration).await;

@@ -109,12 +109,13 @@ fn tests_in(text: &str) -> Vec<(String, bool)> {
     let mut in_list = false;
     for line in text.lines() {
         let rest = line.trim_start();
-        in_list = rest == "on_each_runtime! {" || in_list && rest != "}";
+        let ends_list = in_list && rest == "}";
+        in_list = rest == "on_each_runtime! {" || in_list && !ends_list;
         if let (true, Some(name)) = (in_list, rest.strip_suffix(',')) {
             tests.push((name.to_owned(), false));
         }
         let indentation = line.len() - rest.len();
-        if rest == "}" && modules.last().is_some_and(|(_, of_module)| *of_module == indentation) {
+        if rest == "}" && !ends_list && modules.last().is_some_and(|(_, of_module)| *of_module == indentation) {
             modules.pop();
         }
         if let Some(name) =
