@@ -47,8 +47,9 @@ impl Running {
 }
 
 /// A test that hangs is a test that fails.
-pub async fn within<T>(future: impl Future<Output = T>) -> T {
-    timeout(Duration::from_secs(30), future).await.expect("the test hangs")
+pub fn within<T>(future: impl Future<Output = T>) -> impl Future<Output = T> {
+    let future = Box::pin(future);
+    async { timeout(Duration::from_secs(30), future).await.expect("the test hangs") }
 }
 
 /// Echoes bidirectional streams one after the other, answers unidirectional ones, echoes datagrams.
