@@ -58,10 +58,10 @@ pub(crate) fn rows() -> Vec<Row> {
         row("16 sessions, datagrams in all, never read", FULL, accepting, datagrams_of_many),
         row("16 sessions, everything at once", FULL, accepting, everything_at_once),
         row("bytes with gaps on 29 streams, in shared packets", FRAGMENTS, idle, |siege| {
-            gaps(siege, 29, Packets::Shared)
+            gaps(siege, 29, Packets::Shared);
         }),
         row("bytes with gaps on 99 streams, in shared packets", FRAGMENTS, idle, |siege| {
-            gaps(siege, 99, Packets::Shared)
+            gaps(siege, 99, Packets::Shared);
         }),
         row("bytes with gaps on 99 streams, a packet each", FRAGMENTS, idle, |siege| gaps(siege, 99, Packets::Own)),
         row("bytes with gaps on 199 streams, a packet each", FRAGMENTS, idle, |siege| gaps(siege, 199, Packets::Own)),
