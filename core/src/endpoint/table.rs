@@ -25,7 +25,8 @@ pub(super) struct Table {
 }
 
 struct Slot {
-    connection: Connection,
+    /// Boxed: it takes kilobytes, which would move whenever the table grows.
+    connection: Box<Connection>,
     handle: ConnectionHandle,
     generation: u64,
     ready: bool,
@@ -48,7 +49,7 @@ impl Table {
         self.generation += 1;
         self.handshakes += 1;
         let index = self.slots.insert(Slot {
-            connection,
+            connection: Box::new(connection),
             handle,
             generation: self.generation,
             ready: false,
@@ -93,7 +94,7 @@ impl Table {
     }
 
     pub(super) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
-        self.slot(id).map(|slot| &mut slot.connection)
+        self.slot(id).map(|slot| &mut *slot.connection)
     }
 
     pub(super) fn handle(&mut self, id: ConnectionId) -> Option<ConnectionHandle> {

@@ -8,7 +8,8 @@ use crate::SessionId;
 /// All sessions of a connection, in the order of their ids.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
-    sessions: BTreeMap<SessionId, SessionState>,
+    /// Boxed: the map's nodes have room for eleven, and most connections have one.
+    sessions: BTreeMap<SessionId, Box<SessionState>>,
     gone: VecDeque<(SessionId, Past)>,
     /// Sessions that are gone and are no longer in the list had ids up to this one.
     forgotten: Option<SessionId>,
@@ -30,15 +31,15 @@ const MAX_GONE: usize = 256;
 
 impl Registry {
     pub(crate) fn insert(&mut self, session: SessionState) {
-        self.sessions.insert(session.id, session);
+        self.sessions.insert(session.id, Box::new(session));
     }
 
     pub(crate) fn get(&self, id: SessionId) -> Option<&SessionState> {
-        self.sessions.get(&id)
+        self.sessions.get(&id).map(Box::as_ref)
     }
 
     pub(crate) fn get_mut(&mut self, id: SessionId) -> Option<&mut SessionState> {
-        self.sessions.get_mut(&id)
+        self.sessions.get_mut(&id).map(Box::as_mut)
     }
 
     /// Sessions that are not over for the application.
