@@ -29,6 +29,9 @@ impl<K: Ord + Copy> Deadlines<K> {
         }
         if let Some(at) = deadline {
             self.by_time.insert((at, key));
+        } else if self.by_key.is_empty() {
+            // An empty tree keeps a node, and a connection that rests has no deadline of ours.
+            self.clear();
         }
     }
 
@@ -52,8 +55,8 @@ impl<K: Ord + Copy> Deadlines<K> {
     }
 
     pub(crate) fn clear(&mut self) {
-        self.by_time.clear();
-        self.by_key.clear();
+        self.by_time = BTreeSet::new();
+        self.by_key = BTreeMap::new();
     }
 }
 

@@ -18,8 +18,9 @@ pub(crate) struct ConnectionEntry {
     pub(crate) cell: Arc<ConnectionCell>,
     /// A client that waits for the connection to be usable.
     pub(crate) setup: WaitList,
-    /// The sessions that are open or asked for by us.
-    pub(crate) sessions: BTreeMap<SessionId, SessionEntry>,
+    /// The sessions that are open or asked for by us. Boxed: the map's nodes have room for eleven, and most connections
+    /// have one.
+    pub(crate) sessions: BTreeMap<SessionId, Box<SessionEntry>>,
     /// The streams somebody waits on.
     pub(crate) streams: FxHashMap<StreamId, StreamEntry>,
 }

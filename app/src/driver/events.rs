@@ -100,7 +100,7 @@ impl State {
     fn established(&mut self, connection: ConnectionId, session: SessionId, work: &mut Work) {
         let response = self.endpoint.connection(connection).and_then(|core| core.session(session)?.response().cloned());
         let Some(entry) = self.connections.get_mut(&connection) else { return };
-        if let Some(SessionEntry { cell, .. }) = entry.sessions.get(&session) {
+        if let Some(SessionEntry { cell, .. }) = entry.sessions.get(&session).map(Box::as_ref) {
             let _ = cell.response.set(response.unwrap_or_else(Response::accept));
         }
         entry.wake_session(session, Kind::Answer, &mut work.wakes);
@@ -167,7 +167,7 @@ impl State {
         let remote = self.endpoint.connection(connection)?.remote_address();
         let cell = Arc::new(SessionCell::new(Arc::clone(shared), connection, session, request, remote));
         let entry = SessionEntry { cell: Arc::clone(&cell), waiters: SessionWaiters::default() };
-        self.connections.entry(connection).or_default().sessions.insert(session, entry);
+        self.connections.entry(connection).or_default().sessions.insert(session, Box::new(entry));
         self.open_sessions += 1;
         Some(cell)
     }
@@ -252,7 +252,7 @@ fn take_hint(entry: &mut ConnectionEntry, hint: &Event, wakes: &mut Vec<Waker>) 
         // A client may wait to ask for its session, in vain now.
         Event::GoingAway => entry.setup.wake_all(wakes),
         Event::SessionDraining { session } => {
-            if let Some(SessionEntry { cell, .. }) = entry.sessions.get(&session) {
+            if let Some(SessionEntry { cell, .. }) = entry.sessions.get(&session).map(Box::as_ref) {
                 cell.peer_drains();
             }
             entry.wake_session(session, Kind::Draining, wakes);

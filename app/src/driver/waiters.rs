@@ -3,15 +3,14 @@
 //! Nothing here calls or drops a waker: both run code of others, and the lock is held. Wakers that are to be called or
 //! are no longer needed are handed out.
 
-use std::collections::BTreeMap;
 use std::task::Waker;
 
 /// Tasks that wait for the same thing.
 #[derive(Debug, Default)]
 pub(crate) struct WaitList {
     last: u64,
-    // Ordered, so that the longest waiting is woken first.
-    waiting: BTreeMap<u64, Waker>,
+    /// In the order of their numbers, so that the longest waiting is woken first.
+    waiting: Vec<(u64, Waker)>,
 }
 
 /// One waiter's place in a [`WaitList`]; a number that is never given out twice.
@@ -24,27 +23,28 @@ impl WaitList {
     /// Returns the waker that stood there.
     #[must_use]
     pub(crate) fn register(&mut self, ticket: &mut Option<Ticket>, waker: &Waker) -> Option<Waker> {
-        if let Some(Ticket(number)) = *ticket
-            && let Some(current) = self.waiting.get_mut(&number)
-        {
+        if let Some((_, current)) = ticket.and_then(|ticket| self.place(ticket)).map(|place| &mut self.waiting[place]) {
             return replace_waker(current, waker);
         }
         self.last += 1;
         *ticket = Some(Ticket(self.last));
-        self.waiting.insert(self.last, waker.clone())
+        self.waiting.push((self.last, waker.clone()));
+        None
     }
 
     /// Gives a place up; returns the waker that stood there, if it has not been woken since.
     #[must_use]
     pub(crate) fn remove(&mut self, ticket: Ticket) -> Option<Waker> {
-        self.waiting.remove(&ticket.0)
+        self.place(ticket).map(|place| self.waiting.remove(place).1)
     }
 
     /// Moves all wakers to `wakes`.
     pub(crate) fn wake_all(&mut self, wakes: &mut Vec<Waker>) {
-        if !self.waiting.is_empty() {
-            wakes.extend(std::mem::take(&mut self.waiting).into_values());
-        }
+        wakes.extend(self.waiting.drain(..).map(|(_, waker)| waker));
+    }
+
+    fn place(&self, Ticket(number): Ticket) -> Option<usize> {
+        self.waiting.binary_search_by_key(&number, |(number, _)| *number).ok()
     }
 }
 
