@@ -41,6 +41,12 @@ impl Session {
         sent.unwrap_or(Err(SendDatagramError::Closed))
     }
 
+    /// Queues a datagram if there is room, and says `Blocked` if there is none.
+    pub(crate) fn try_send_datagram(&self, payload: &Bytes) -> Result<(), SendDatagramError> {
+        let sent = self.cell().act(|mut session| session.send_datagram(payload));
+        sent.unwrap_or(Err(SendDatagramError::Closed))
+    }
+
     /// Queues a datagram, waiting while there is no room.
     ///
     /// # Errors

@@ -56,6 +56,7 @@ mod client;
 mod datagrams;
 mod driver;
 mod error;
+mod group;
 mod runtime;
 mod server;
 mod session;
@@ -68,10 +69,12 @@ mod tls;
 
 pub use client::{Client, ClientBuilder};
 pub use error::{ClientError, ReadError, ReadExactError, ReadToEndError, ServeError, SessionError, WriteError};
+pub use group::{Group, Groups, Sent, SlowReceivers};
 pub use runtime::*;
 pub use server::{
-    CloseCode, FromRequest, FromState, Handler, HttpResponse, Identity, IntoOutcome, Job, Origin, Outcome, Parts, Path,
-    PeerAddress, Query, Serve, Server, ServerApp, ServerHandle, SessionRequest, State, StatefulMiddleware, Subprotocol,
+    CloseCode, Cluster, FromRequest, FromState, Handler, HttpResponse, Identity, IntoOutcome, Job, Origin, Outcome,
+    Parts, Path, PeerAddress, Query, Serve, Server, ServerApp, ServerHandle, SessionRequest, State, StatefulMiddleware,
+    Subprotocol,
 };
 pub use session::Session;
 #[cfg(feature = "config")]

@@ -1,6 +1,7 @@
 //! A WebTransport session.
 
 use std::future::poll_fn;
+use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -48,17 +49,34 @@ struct Handle {
     cell: Arc<SessionCell>,
     /// A client's connection lives as long as sessions keep it.
     connection: Option<Arc<ClientConnection>>,
+    /// Whether the session is closed with this handle.
+    closes: bool,
 }
 
 impl Session {
     /// A handle of a server's session.
     pub(crate) fn new(cell: Arc<SessionCell>) -> Self {
-        Self { handle: Arc::new(Handle { cell, connection: None }) }
+        Self { handle: Arc::new(Handle { cell, connection: None, closes: true }) }
     }
 
     /// A handle of a client's session, which keeps the connection.
     pub(crate) fn of_client(cell: Arc<SessionCell>, connection: Arc<ClientConnection>) -> Self {
-        Self { handle: Arc::new(Handle { cell, connection: Some(connection) }) }
+        Self { handle: Arc::new(Handle { cell, connection: Some(connection), closes: true }) }
+    }
+
+    /// A handle that only watches: neither the session nor the connection under it is kept by it, and dropping it closes
+    /// nothing.
+    pub fn observer(&self) -> Self {
+        Self::observing(Arc::clone(&self.handle.cell))
+    }
+
+    pub(crate) fn observing(cell: Arc<SessionCell>) -> Self {
+        Self { handle: Arc::new(Handle { cell, connection: None, closes: false }) }
+    }
+
+    /// What tells it from others for as long as a handle of it is kept.
+    pub(crate) fn key(&self) -> usize {
+        Arc::as_ptr(&self.handle.cell).addr()
     }
 
     /// The session's name within its connection.
@@ -322,9 +340,24 @@ impl Session {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        if self.cell.end().is_none() {
+        if self.closes && self.cell.end().is_none() {
             self.cell.act(|mut session| session.close(0, ""));
         }
+    }
+}
+
+/// Handles are equal if they are of the same session.
+impl PartialEq for Session {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Session {}
+
+impl Hash for Session {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
     }
 }
 

@@ -40,6 +40,7 @@ pub(crate) use stream_ref::StreamRef;
 pub(crate) use waiters::{Delivery, Kind, Slot, Ticket};
 
 use crate::server::Bound;
+use crate::server::Watchers;
 use events::Work;
 use outgoing::Outgoing;
 use patience::Patience;
@@ -49,6 +50,9 @@ use turn::Next;
 pub(crate) trait Acceptor: Send + Sync {
     /// Decides on a request and accepts or refuses it; called without the lock.
     fn requested(&self, shared: &Arc<Shared>, requested: Requested);
+
+    /// Who wants to know of sessions that come and go.
+    fn watchers(&self) -> &Arc<Watchers>;
 
     /// Sees to it that a plain request is answered; called without the lock.
     fn http_requested(&self, shared: &Arc<Shared>, requested: HttpRequested);
@@ -90,6 +94,9 @@ pub(crate) fn start(
     let goodbye = if acceptor.is_some() { SERVER_GOODBYE } else { "" };
     let shared = Shared::new(endpoint, Arc::clone(&runtime), goodbye, post.clone());
     shared.act(|state| state.ends_with_session = acceptor.is_none());
+    if let Some(acceptor) = &acceptor {
+        shared.set_watchers(acceptor.watchers());
+    }
     let driver = Driver {
         shared: Arc::clone(&shared),
         acceptor,

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
@@ -15,12 +15,15 @@ use transom_core::{ConnectionId, Endpoint, EndpointStats};
 use super::crew::Post;
 use super::entry::ConnectionEntry;
 use super::phase::{Phase, Shutdown};
+use super::session_cell::SessionCell;
 use super::waiters::{Ticket, WaitList};
+use crate::server::Watchers;
 
 /// One endpoint, shared by its driver and all handles of its sessions and streams.
 pub(crate) struct Shared {
     state: Mutex<State>,
     runtime: Arc<dyn Runtime>,
+    watchers: OnceLock<Arc<Watchers>>,
     post: Option<Post>,
 }
 
@@ -103,12 +106,22 @@ impl Shared {
             driver: DriverSlot { waker: None, scheduled: true, asked: false },
             after: AfterUnlock::default(),
         };
-        Arc::new(Self { state: Mutex::new(state), runtime, post })
+        Arc::new(Self { state: Mutex::new(state), runtime, watchers: OnceLock::new(), post })
     }
 
     /// The runtime that the driver runs on.
     pub(crate) fn runtime(&self) -> &Arc<dyn Runtime> {
         &self.runtime
+    }
+
+    /// Who wants to know of sessions that come and go.
+    pub(crate) fn watchers(&self) -> Option<&Arc<Watchers>> {
+        self.watchers.get()
+    }
+
+    pub(super) fn set_watchers(&self, watchers: &Arc<Watchers>) {
+        // An endpoint has one acceptor, and it is told once.
+        let _ = self.watchers.set(Arc::clone(watchers));
     }
 
     /// Locks, acts, unlocks, wakes.
@@ -141,6 +154,14 @@ impl Shared {
         let mut stats = self.act(|state| state.endpoint.stats());
         stats.udp_datagrams_handed_on = self.post.as_ref().map_or(0, Post::handed_on);
         stats
+    }
+
+    /// The sessions open now, in no order.
+    pub(crate) fn sessions(&self) -> Vec<Arc<SessionCell>> {
+        self.act(|state| {
+            let sessions = state.connections.values().flat_map(|connection| connection.sessions.values());
+            sessions.map(|session| Arc::clone(&session.cell)).collect()
+        })
     }
 
     /// Number of sessions open now.

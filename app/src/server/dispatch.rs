@@ -22,6 +22,7 @@ use super::parts::{AnyIdentity, Parts};
 use super::request::SessionRequest;
 use super::run::{RunningHandler, run, run_request};
 use super::span;
+use super::watch::Watchers;
 use crate::driver::{Acceptor, HttpRequested, Requested, SessionCell, Shared};
 use crate::session::{Session, cut};
 
@@ -34,6 +35,7 @@ pub(crate) struct Dispatcher<S> {
     pub(crate) protocols: Vec<String>,
     pub(crate) state: S,
     pub(crate) http_fallback: Option<HttpFallback>,
+    pub(crate) watchers: Arc<Watchers>,
 }
 
 /// A request that passed the middleware, with what it takes to go on.
@@ -71,6 +73,10 @@ impl<S: Clone + Send + Sync + 'static> Acceptor for Dispatcher<S> {
             },
             Err(rejection) => refuse(shared, &requested, rejection),
         }
+    }
+
+    fn watchers(&self) -> &Arc<Watchers> {
+        &self.watchers
     }
 
     fn http_requested(&self, shared: &Arc<Shared>, requested: HttpRequested) {
@@ -172,6 +178,9 @@ pub(super) fn accept(shared: &Arc<Shared>, requested: Requested, response: Respo
     span::answered(response.status(), response.protocol());
     let _ = cell.response.set(response);
     tracing::debug!(path = ?shown(cell.request.path()), remote = %cell.remote, status = 200, "session accepted");
+    if let Some(watchers) = shared.watchers() {
+        watchers.connected(&cell);
+    }
     Some(cell)
 }
 
@@ -226,7 +235,15 @@ mod tests {
         admission.route("/rooms/{room}", Arc::new(Route::new(async |_: Session, _: Path<u8>| {}))).unwrap();
         let protocols = vec![String::from("b"), String::from("a")];
         let authentications = Authentications::new();
-        Dispatcher { admission, authentications, accept: HeaderMap::new(), protocols, state: (), http_fallback: None }
+        Dispatcher {
+            admission,
+            authentications,
+            accept: HeaderMap::new(),
+            protocols,
+            state: (),
+            http_fallback: None,
+            watchers: Arc::default(),
+        }
     }
 
     fn status(path: &str) -> Result<(), StatusCode> {

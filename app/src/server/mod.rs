@@ -2,6 +2,7 @@
 
 mod authenticate;
 mod bind;
+mod cluster;
 mod compose;
 mod dispatch;
 mod extract;
@@ -17,6 +18,7 @@ mod run;
 mod serve;
 mod shutdown;
 mod span;
+mod watch;
 mod workers;
 
 use std::fmt;
@@ -27,9 +29,10 @@ use std::sync::Arc;
 use transom_core::admission::Admission;
 use transom_core::middleware::Middleware;
 use transom_core::rt::Runtime;
-use transom_core::{Config, HttpRequest};
+use transom_core::{Config, HttpRequest, SessionEnd};
 
 pub(crate) use bind::{Bound, bind};
+pub use cluster::Cluster;
 pub use extract::{FromRequest, FromState, Path, Query, State};
 pub use facts::{Identity, Origin, PeerAddress, Subprotocol};
 pub use handler::{Handler, Job};
@@ -41,12 +44,14 @@ pub use request::SessionRequest;
 pub use serve::Serve;
 pub use shutdown::{Server, ServerHandle};
 
+use crate::session::Session;
 use crate::tls::Tls;
 use authenticate::Authentications;
 use handler::{Prepare, Route};
 use hooks::Hooks;
 use http::HeaderMap;
 use http_fallback::HttpFallback;
+pub(crate) use watch::Watchers;
 
 /// A server application: which paths exist, who may come in, and what then runs.
 ///
@@ -91,6 +96,7 @@ pub struct ServerApp<S = ()> {
     runtime: Option<Arc<dyn Runtime>>,
     protocols: Vec<String>,
     http_fallback: Option<HttpFallback>,
+    watchers: Watchers,
 }
 
 impl ServerApp {
@@ -119,6 +125,7 @@ impl<S: Clone + Send + Sync + 'static> ServerApp<S> {
             runtime: None,
             protocols: Vec::new(),
             http_fallback: None,
+            watchers: Watchers::default(),
         }
     }
 
@@ -207,6 +214,37 @@ impl<S: Clone + Send + Sync + 'static> ServerApp<S> {
         self
     }
 
+    /// Calls `call` with every session once it can be used, before its handler runs; calls are made in the order in which
+    /// they were added.
+    ///
+    /// It must return at once: what takes time belongs into a task. The handle does not keep the session open, and neither do
+    /// clones of it. A panic harms nobody else.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use transom::{Group, ServerApp};
+    ///
+    /// let everyone = Group::new();
+    /// let members = everyone.clone();
+    /// let app = ServerApp::new().on_connect(move |session| {
+    ///     members.join(session);
+    /// });
+    /// ```
+    pub fn on_connect(mut self, call: impl Fn(&Session) + Send + Sync + 'static) -> Self {
+        self.watchers.on_connect(call);
+        self
+    }
+
+    /// Calls `call` with every session that has ended, and why; in the order in which calls were added.
+    ///
+    /// It must return at once, as with [`on_connect`](Self::on_connect). The session's handler may still be running. A
+    /// server that shuts down waits for these calls.
+    pub fn on_disconnect(mut self, call: impl Fn(&Session, &SessionEnd) + Send + Sync + 'static) -> Self {
+        self.watchers.on_disconnect(call);
+        self
+    }
+
     /// Sets limits and deadlines; the default is meant for production.
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
@@ -239,7 +277,6 @@ impl<S> fmt::Debug for ServerApp<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::Session;
 
     async fn nothing(_: Session) {}
 

@@ -178,7 +178,8 @@ impl<S: Clone + Send + Sync + 'static> Serve<S> {
     ) -> Result<(Server, Threads), ServeError> {
         let Self { app, tls, addresses, graceful, workers } = self;
         let named_runtime = app.runtime.is_some();
-        let ServerApp { state, admission, config, protocols, http_fallback, authentications, accept, .. } = app;
+        let ServerApp { state, admission, config, protocols, http_fallback, authentications, accept, watchers, .. } =
+            app;
         // A simulation has one thread, and no system that would spread clients over sockets.
         let simulation = runtime.simulation();
         let workers = workers.filter(|_| simulation.is_none());
@@ -188,7 +189,15 @@ impl<S: Clone + Send + Sync + 'static> Serve<S> {
             sockets.extend(bind_all(simulation, &addresses.map_err(ServeError::Resolve)?, count)?);
         }
         let http = http_fallback.is_some();
-        let dispatcher = Arc::new(Dispatcher { admission, authentications, accept, protocols, state, http_fallback });
+        let dispatcher = Arc::new(Dispatcher {
+            admission,
+            authentications,
+            accept,
+            protocols,
+            state,
+            http_fallback,
+            watchers: Arc::new(watchers),
+        });
         let launch = Arc::new(Launch::new(config, http, tls.clone(), dispatcher, count));
         let (addresses, stations) = launch.stations(sockets).map_err(Arc::new).map_err(ServeError::Socket)?;
         let mut threads = Threads::default();

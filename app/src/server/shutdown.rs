@@ -12,6 +12,7 @@ use transom_core::EndpointStats;
 use super::hooks::Finish;
 use crate::driver::{Done, Shared, Shutdown};
 use crate::error::ServeError;
+use crate::session::Session;
 use crate::tls::Tls;
 
 /// A server that is running.
@@ -115,6 +116,25 @@ impl ServerHandle {
         self.endpoints.shared.iter().map(|shared| shared.open_sessions()).sum()
     }
 
+    /// The sessions open now, over all addresses, in no order. These handles do not keep them: see
+    /// [`Session::observer`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn example(server: transom::ServerHandle) {
+    /// for session in server.live_sessions() {
+    ///     if session.request().path() == "/feed" {
+    ///         session.close(0, "the feed is over");
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn live_sessions(&self) -> Vec<Session> {
+        let cells = self.endpoints.shared.iter().flat_map(|shared| shared.sessions());
+        cells.filter(|cell| cell.end().is_none()).map(Session::observing).collect()
+    }
+
     /// Counters since the start, over all addresses.
     pub fn stats(&self) -> EndpointStats {
         self.endpoints.stats()
@@ -202,7 +222,8 @@ pub(super) async fn until_done(mut future: BoxFuture, server: WeakHandle) -> Opt
     if asked.await { server.0.upgrade().map(|endpoints| ServerHandle { endpoints }) } else { None }
 }
 
-fn add(sum: &mut EndpointStats, part: &EndpointStats) {
+/// Adds counters up.
+pub(super) fn add(sum: &mut EndpointStats, part: &EndpointStats) {
     sum.connections_open += part.connections_open;
     sum.connections_accepted += part.connections_accepted;
     sum.connections_refused += part.connections_refused;

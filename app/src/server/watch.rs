@@ -1,0 +1,69 @@
+//! Calls when sessions come and go.
+
+use std::any::Any;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use transom_core::SessionEnd;
+
+use super::dispatch::panic_text;
+use super::run::RunningHandler;
+use crate::driver::SessionCell;
+use crate::session::Session;
+
+type Connected = Box<dyn Fn(&Session) + Send + Sync>;
+type Disconnected = Box<dyn Fn(&Session, &SessionEnd) + Send + Sync>;
+
+/// Who wants to know of sessions that come and go.
+#[derive(Default)]
+pub(crate) struct Watchers {
+    connected: Vec<Connected>,
+    disconnected: Vec<Disconnected>,
+}
+
+impl Watchers {
+    pub(super) fn on_connect(&mut self, call: impl Fn(&Session) + Send + Sync + 'static) {
+        self.connected.push(Box::new(call));
+    }
+
+    pub(super) fn on_disconnect(&mut self, call: impl Fn(&Session, &SessionEnd) + Send + Sync + 'static) {
+        self.disconnected.push(Box::new(call));
+    }
+
+    /// A session can be used; its handler has not begun.
+    pub(super) fn connected(self: &Arc<Self>, cell: &Arc<SessionCell>) {
+        let session = Session::observing(Arc::clone(cell));
+        for call in &self.connected {
+            contain("on_connect", || call(&session));
+        }
+        if self.disconnected.is_empty() {
+            return;
+        }
+        let watchers = Arc::clone(self);
+        // A server that shuts down waits for these calls as it does for handlers.
+        let running = RunningHandler::new(session.shared());
+        let runtime = Arc::clone(session.shared().runtime());
+        runtime.spawn(Box::pin(async move {
+            let end = session.closed().await;
+            for call in &watchers.disconnected {
+                contain("on_disconnect", || call(&session, &end));
+            }
+            drop(running);
+        }));
+    }
+}
+
+impl fmt::Debug for Watchers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watchers").finish_non_exhaustive()
+    }
+}
+
+/// A panic of one call harms nobody else.
+fn contain(hook: &str, call: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(call)) {
+        let panic: &(dyn Any + Send) = &*panic;
+        tracing::warn!(hook, panic = panic_text(panic), "a call for a session panicked");
+    }
+}
