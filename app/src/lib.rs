@@ -54,6 +54,7 @@
 mod blocking;
 mod client;
 mod datagrams;
+mod diagnostics;
 mod driver;
 mod error;
 mod group;
@@ -68,13 +69,17 @@ pub mod testing;
 mod tls;
 
 pub use client::{Client, ClientBuilder};
+pub use diagnostics::{
+    CertificateDiagnostics, ConnectionDiagnostics, Issue, LimitDiagnostics, ServerDiagnostics, ServerState,
+    SessionDiagnostics, Thresholds,
+};
 pub use error::{ClientError, ReadError, ReadExactError, ReadToEndError, ServeError, SessionError, WriteError};
 pub use group::{Group, Groups, Sent, SlowReceivers};
 pub use runtime::*;
 pub use server::{
-    CloseCode, Cluster, FromRequest, FromState, Handler, HttpResponse, Identity, IntoOutcome, Job, Origin, Outcome,
-    Parts, Path, PeerAddress, Query, Serve, Server, ServerApp, ServerHandle, SessionRequest, State, StatefulMiddleware,
-    Subprotocol,
+    CloseCode, Cluster, Events, FromRequest, FromState, Handler, HttpResponse, Identity, IntoOutcome, Job, Origin,
+    Outcome, Parts, Path, PeerAddress, Query, Serve, Server, ServerApp, ServerEvent, ServerHandle, SessionRequest,
+    State, StatefulMiddleware, Subprotocol,
 };
 pub use session::Session;
 #[cfg(feature = "config")]

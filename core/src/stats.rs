@@ -63,6 +63,7 @@ pub struct ConnectionStats {
 
 /// Figures of one session.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct SessionStats {
     /// Bidirectional streams we opened.
@@ -83,6 +84,7 @@ pub struct SessionStats {
 
 /// Figures about datagrams. Bytes are not counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct DatagramStats {
     /// Given to QUIC; whether they arrived nobody knows.

@@ -239,3 +239,27 @@ fn shutting_down_waits_for_answers() {
     running.server.handle().shutdown(Duration::from_secs(10));
     assert_eq!(whole(&mut peer, stream).body, b"here");
 }
+
+/// Who operates a server asks it over HTTP/3, and everybody else still reaches the application.
+#[test]
+fn operators_are_answered() {
+    let runtime = Runtime::new().unwrap();
+    let inside = runtime.enter();
+    let app = ServerApp::new().route("/echo", echo).http_fallback(answer).operations();
+    let server = app.bind("127.0.0.1:0", Tls::self_signed([AUTHORITY]).unwrap()).start().unwrap();
+    drop(inside);
+    let running = Running { address: server.local_addrs()[0], server, _runtime: runtime };
+    let (mut peer, _) = client(&running, &Options::default());
+    let mut ask = |method: &str, path: &str| {
+        let stream = peer.send(&Request::plain(method, AUTHORITY, path)).unwrap();
+        peer.client.finish(stream).unwrap();
+        let response = whole(&mut peer, stream);
+        (response.status, String::from_utf8(response.body).unwrap())
+    };
+    assert_eq!(ask("GET", "/healthz"), (200, "ok\n".into()));
+    assert_eq!(ask("GET", "/readyz"), (200, "ready\n".into()));
+    assert_eq!(ask("GET", "/elsewhere"), (200, "here".into()));
+    assert_eq!(ask("POST", "/metrics").0, 405);
+    let (status, text) = ask("GET", "/metrics");
+    assert!(status == 200 && text.contains("\ntransom_sessions 1\n"), "{text}");
+}

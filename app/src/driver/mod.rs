@@ -10,6 +10,7 @@ mod entry;
 mod events;
 #[cfg(test)]
 mod leaks;
+mod look;
 mod outgoing;
 mod patience;
 mod phase;

@@ -18,6 +18,7 @@ use transom_core::{Request, Response};
 use super::authenticate::Authentications;
 use super::handler::{Job, Prepare, Work};
 use super::http_fallback::{HttpFallback, HttpResponse};
+use super::operations::Operations;
 use super::parts::{AnyIdentity, Parts};
 use super::request::SessionRequest;
 use super::run::{RunningHandler, run, run_request};
@@ -36,6 +37,7 @@ pub(crate) struct Dispatcher<S> {
     pub(crate) state: S,
     pub(crate) http_fallback: Option<HttpFallback>,
     pub(crate) watchers: Arc<Watchers>,
+    pub(crate) operations: Arc<Operations>,
 }
 
 /// A request that passed the middleware, with what it takes to go on.
@@ -81,7 +83,11 @@ impl<S: Clone + Send + Sync + 'static> Acceptor for Dispatcher<S> {
 
     fn http_requested(&self, shared: &Arc<Shared>, requested: HttpRequested) {
         let running = RunningHandler::new(shared);
-        let answer = self.http_fallback.as_ref().map(|fallback| fallback.answer(requested.request.clone()));
+        let request = &requested.request;
+        let answer = match self.operations.answer_http3(request.method(), request.path()) {
+            Some(response) => Some(HttpFallback::answered(response)),
+            None => self.http_fallback.as_ref().map(|fallback| fallback.answer(request.clone())),
+        };
         let shared = Arc::clone(shared);
         let runtime = Arc::clone(shared.runtime());
         runtime.spawn(Box::pin(async move {
@@ -189,6 +195,9 @@ pub(super) fn refuse(shared: &Arc<Shared>, requested: &Requested, rejection: Rej
     let (remote, status) = (request.remote_address(), rejection.status.as_u16());
     span::answered(rejection.status, None);
     tracing::debug!(path = ?shown(request.path()), %remote, status, "session refused");
+    if let Some(watchers) = shared.watchers() {
+        watchers.refused(request, rejection.status);
+    }
     shared.act(|state| {
         if let Some(core) = state.endpoint.connection(*connection) {
             // The client may have gone away meanwhile.
@@ -243,6 +252,7 @@ mod tests {
             state: (),
             http_fallback: None,
             watchers: Arc::default(),
+            operations: Arc::default(),
         }
     }
 

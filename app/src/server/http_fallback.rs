@@ -84,6 +84,11 @@ impl HttpFallback {
         }))
     }
 
+    /// An answer that is there already.
+    pub(super) fn answered(response: HttpResponse) -> Answering {
+        Box::pin(std::future::ready(response))
+    }
+
     pub(super) fn answer(&self, request: HttpRequest) -> Answering {
         (self.0)(request)
     }

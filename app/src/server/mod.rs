@@ -1,16 +1,19 @@
 //! Servers: routes to handlers, judged by middleware, served on sockets.
 
+mod about;
 mod authenticate;
 mod bind;
 mod cluster;
 mod compose;
 mod dispatch;
+mod events;
 mod extract;
 mod facts;
 mod handler;
 mod hooks;
 mod http_fallback;
 mod launch;
+mod operations;
 mod outcome;
 mod parts;
 mod request;
@@ -18,6 +21,7 @@ mod run;
 mod serve;
 mod shutdown;
 mod span;
+mod tcp;
 mod watch;
 mod workers;
 
@@ -33,6 +37,7 @@ use transom_core::{Config, HttpRequest, SessionEnd};
 
 pub(crate) use bind::{Bound, bind};
 pub use cluster::Cluster;
+pub use events::{Events, ServerEvent};
 pub use extract::{FromRequest, FromState, Path, Query, State};
 pub use facts::{Identity, Origin, PeerAddress, Subprotocol};
 pub use handler::{Handler, Job};
@@ -97,6 +102,7 @@ pub struct ServerApp<S = ()> {
     protocols: Vec<String>,
     http_fallback: Option<HttpFallback>,
     watchers: Watchers,
+    operations: bool,
 }
 
 impl ServerApp {
@@ -126,6 +132,7 @@ impl<S: Clone + Send + Sync + 'static> ServerApp<S> {
             protocols: Vec::new(),
             http_fallback: None,
             watchers: Watchers::default(),
+            operations: false,
         }
     }
 
@@ -242,6 +249,22 @@ impl<S: Clone + Send + Sync + 'static> ServerApp<S> {
     /// server that shuts down waits for these calls.
     pub fn on_disconnect(mut self, call: impl Fn(&Session, &SessionEnd) + Send + Sync + 'static) -> Self {
         self.watchers.on_disconnect(call);
+        self
+    }
+
+    /// Writes what happens with sessions to a queue; see [`Events`].
+    pub fn events(mut self, events: &Events) -> Self {
+        self.watchers.add_events(events.source());
+        self
+    }
+
+    /// Answers `GET` requests over HTTP/3 for `/healthz` (200 as long as there is somebody to answer), `/readyz` (503 once a
+    /// shutdown has begun) and `/metrics` (for Prometheus), before [`http_fallback`](Self::http_fallback).
+    ///
+    /// Everybody who reaches the server can ask. [`Serve::operations_on`] answers the same on a TCP port of its own, which
+    /// need not be reachable from outside.
+    pub fn operations(mut self) -> Self {
+        self.operations = true;
         self
     }
 

@@ -3,18 +3,21 @@
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::num::NonZeroU8;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use transom_core::rt::Runtime;
 
+use super::about::About;
 use super::bind::bind_all;
 use super::dispatch::Dispatcher;
 use super::hooks::{Hooks, Stops};
 use super::launch::Launch;
+use super::operations::Operations;
+use super::tcp::Desk;
 use super::workers::{self, Threads};
 use super::{Server, ServerApp, shutdown};
 use crate::error::ServeError;
@@ -29,6 +32,7 @@ pub struct Serve<S> {
     app: ServerApp<S>,
     tls: Tls,
     addresses: Vec<io::Result<Vec<SocketAddr>>>,
+    desks: Vec<io::Result<Vec<SocketAddr>>>,
     graceful: Option<Graceful>,
     workers: Option<NonZeroU8>,
 }
@@ -41,7 +45,7 @@ struct Graceful {
 
 impl<S: Clone + Send + Sync + 'static> Serve<S> {
     pub(super) fn new(app: ServerApp<S>, address: impl ToSocketAddrs, tls: Tls) -> Self {
-        Self { app, tls, addresses: vec![resolve(address)], graceful: None, workers: None }
+        Self { app, tls, addresses: vec![resolve(address)], desks: Vec::new(), graceful: None, workers: None }
     }
 
     /// Listens on another address as well, with the same certificate.
@@ -64,6 +68,16 @@ impl<S: Clone + Send + Sync + 'static> Serve<S> {
     /// runtime it is started in. Where the app names a [runtime](ServerApp::runtime), the workers are tasks in that one.
     pub fn workers(mut self, count: u8) -> Self {
         self.workers = Some(NonZeroU8::new(count).unwrap_or_else(workers::per_core));
+        self
+    }
+
+    /// Answers `/healthz`, `/readyz` and `/metrics` on a TCP port as well, over plain HTTP/1.1; see
+    /// [`ServerApp::operations`] for what they say.
+    ///
+    /// For probes and scrapers inside a machine or a private network: there is no encryption, and one request is answered
+    /// after the other.
+    pub fn operations_on(mut self, address: impl ToSocketAddrs) -> Self {
+        self.desks.push(resolve(address));
         self
     }
 
@@ -176,10 +190,20 @@ impl<S: Clone + Send + Sync + 'static> Serve<S> {
         runtime: &Arc<dyn Runtime>,
         stops: &mut Option<Stops>,
     ) -> Result<(Server, Threads), ServeError> {
-        let Self { app, tls, addresses, graceful, workers } = self;
+        let Self { app, tls, addresses, desks, graceful, workers } = self;
         let named_runtime = app.runtime.is_some();
-        let ServerApp { state, admission, config, protocols, http_fallback, authentications, accept, watchers, .. } =
-            app;
+        let ServerApp {
+            state,
+            admission,
+            config,
+            protocols,
+            http_fallback,
+            authentications,
+            accept,
+            watchers,
+            operations,
+            ..
+        } = app;
         // A simulation has one thread, and no system that would spread clients over sockets.
         let simulation = runtime.simulation();
         let workers = workers.filter(|_| simulation.is_none());
@@ -188,7 +212,9 @@ impl<S: Clone + Send + Sync + 'static> Serve<S> {
         for addresses in addresses {
             sockets.extend(bind_all(simulation, &addresses.map_err(ServeError::Resolve)?, count)?);
         }
-        let http = http_fallback.is_some();
+        let http = http_fallback.is_some() || operations;
+        let operations = Arc::new(Operations { over_http3: operations, server: OnceLock::new() });
+        let about = About::new(&config, tls.clone(), runtime.now(), open_desks(desks, &operations)?);
         let dispatcher = Arc::new(Dispatcher {
             admission,
             authentications,
@@ -197,6 +223,7 @@ impl<S: Clone + Send + Sync + 'static> Serve<S> {
             state,
             http_fallback,
             watchers: Arc::new(watchers),
+            operations: Arc::clone(&operations),
         });
         let launch = Arc::new(Launch::new(config, http, tls.clone(), dispatcher, count));
         let (addresses, stations) = launch.stations(sockets).map_err(Arc::new).map_err(ServeError::Socket)?;
@@ -215,7 +242,9 @@ impl<S: Clone + Send + Sync + 'static> Serve<S> {
             tracing::info!(%address, workers = count, "listening");
         }
         let finish = stops.take().map(|stops| stops.after(endpoints.clone(), runtime));
-        let server = Server::new(endpoints, addresses, finish);
+        let server = Server::new(endpoints, addresses, finish, about);
+        // There is one server, and it is told once.
+        let _ = operations.server.set(server.handle().downgrade());
         if let Some(interval) = tls.watch_interval() {
             let keeping = crate::tls::keep(tls, interval, Arc::clone(runtime));
             let server = server.handle().downgrade();
@@ -246,6 +275,22 @@ impl<S> fmt::Debug for Serve<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Serve").field("addresses", &self.addresses).field("tls", &self.tls).finish_non_exhaustive()
     }
+}
+
+/// Binds the TCP ports for those who operate the server.
+fn open_desks(
+    addresses: Vec<io::Result<Vec<SocketAddr>>>,
+    operations: &Arc<Operations>,
+) -> Result<Vec<Desk>, ServeError> {
+    let open = |addresses: io::Result<Vec<SocketAddr>>| {
+        let addresses = addresses.map_err(ServeError::Resolve)?;
+        let address = *addresses
+            .first()
+            .ok_or_else(|| ServeError::Resolve(io::Error::new(io::ErrorKind::NotFound, "no address given")))?;
+        let opened = TcpListener::bind(address).and_then(|listener| Desk::open(listener, Arc::clone(operations)));
+        opened.map_err(|source| ServeError::Bind { address, source })
+    };
+    addresses.into_iter().map(open).collect()
 }
 
 /// Resolved when the server is described and reported when it starts, where errors have a place to go.

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use transom_core::EndpointStats;
 
+use super::about::About;
 use super::hooks::Finish;
+use crate::diagnostics::{ServerDiagnostics, ServerState};
 use crate::driver::{Done, Shared, Shutdown};
 use crate::error::ServeError;
 use crate::session::Session;
@@ -34,6 +36,7 @@ pub struct ServerHandle {
 pub(super) type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A [`ServerHandle`] that does not keep the server.
+#[derive(Debug)]
 pub(super) struct WeakHandle(Weak<Endpoints>);
 
 /// All endpoints of a server: one for each address and worker.
@@ -43,11 +46,22 @@ struct Endpoints {
     addresses: Vec<SocketAddr>,
     /// What runs after the endpoints are done, if something does.
     finish: Option<Arc<Finish>>,
+    about: About,
 }
 
 impl Server {
-    pub(super) fn new(shared: Vec<Arc<Shared>>, addresses: Vec<SocketAddr>, finish: Option<Arc<Finish>>) -> Self {
-        Self { endpoints: Arc::new(Endpoints { shared, addresses, finish }) }
+    pub(super) fn new(
+        shared: Vec<Arc<Shared>>,
+        addresses: Vec<SocketAddr>,
+        finish: Option<Arc<Finish>>,
+        about: About,
+    ) -> Self {
+        Self { endpoints: Arc::new(Endpoints { shared, addresses, finish, about }) }
+    }
+
+    /// Where [`Serve::operations_on`](super::Serve::operations_on) answers, with the ports the system chose.
+    pub fn operations_addrs(&self) -> Vec<SocketAddr> {
+        self.endpoints.about.desks()
     }
 
     /// The addresses it listens on, with the ports the system chose where 0 was asked for.
@@ -154,11 +168,37 @@ impl ServerHandle {
         for shared in &self.endpoints.shared {
             shared.act(|state| state.endpoint.set_server_tls(tls.server_config()))?;
         }
+        self.endpoints.about.set_tls(tls);
         Ok(())
+    }
+
+    /// What the server looks like now, with at most a thousand of its sessions.
+    pub fn diagnostics(&self) -> ServerDiagnostics {
+        self.diagnostics_of(MAX_LISTED)
+    }
+
+    /// Whether new sessions are welcome: false as soon as a shutdown has begun.
+    pub fn is_ready(&self) -> bool {
+        self.diagnostics_of(0).state == ServerState::Serving
+    }
+
+    pub(super) fn diagnostics_of(&self, room: usize) -> ServerDiagnostics {
+        let endpoints = self.endpoints.shared.iter().map(|shared| &**shared);
+        let mut diagnostics = self.endpoints.about.diagnose(endpoints, room);
+        diagnostics.addresses.clone_from(&self.endpoints.addresses);
+        diagnostics.counters = self.stats();
+        diagnostics
     }
 
     pub(super) fn downgrade(&self) -> WeakHandle {
         WeakHandle(Arc::downgrade(&self.endpoints))
+    }
+}
+
+impl WeakHandle {
+    /// A handle, as long as there is the server.
+    pub(super) fn upgrade(&self) -> Option<ServerHandle> {
+        self.0.upgrade().map(|endpoints| ServerHandle { endpoints })
     }
 }
 
@@ -219,7 +259,7 @@ pub(super) async fn until_done(mut future: BoxFuture, server: WeakHandle) -> Opt
         }
         done.poll(context).map(|_| false)
     });
-    if asked.await { server.0.upgrade().map(|endpoints| ServerHandle { endpoints }) } else { None }
+    if asked.await { server.upgrade() } else { None }
 }
 
 /// Adds counters up.
@@ -243,3 +283,6 @@ pub(super) fn add(sum: &mut EndpointStats, part: &EndpointStats) {
     sum.udp_bytes_sent += part.udp_bytes_sent;
     sum.udp_datagrams_handed_on += part.udp_datagrams_handed_on;
 }
+
+/// Sessions in a list of them; more would hold up the drivers.
+const MAX_LISTED: usize = 1_000;

@@ -5,9 +5,11 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use transom_core::SessionEnd;
+use http::StatusCode;
+use transom_core::{Request, SessionEnd};
 
 use super::dispatch::panic_text;
+use super::events::{EventSource, ServerEvent};
 use super::run::RunningHandler;
 use crate::driver::SessionCell;
 use crate::session::Session;
@@ -20,6 +22,7 @@ type Disconnected = Box<dyn Fn(&Session, &SessionEnd) + Send + Sync>;
 pub(crate) struct Watchers {
     connected: Vec<Connected>,
     disconnected: Vec<Disconnected>,
+    events: Vec<EventSource>,
 }
 
 impl Watchers {
@@ -31,13 +34,28 @@ impl Watchers {
         self.disconnected.push(Box::new(call));
     }
 
+    pub(super) fn add_events(&mut self, source: EventSource) {
+        self.events.push(source);
+    }
+
+    /// A request was refused.
+    pub(super) fn refused(&self, request: &Request, status: StatusCode) {
+        for source in &self.events {
+            let (path, remote) = (request.path().to_owned(), request.remote_address());
+            source.push(ServerEvent::SessionRefused { path, remote, status });
+        }
+    }
+
     /// A session can be used; its handler has not begun.
     pub(super) fn connected(self: &Arc<Self>, cell: &Arc<SessionCell>) {
         let session = Session::observing(Arc::clone(cell));
         for call in &self.connected {
             contain("on_connect", || call(&session));
         }
-        if self.disconnected.is_empty() {
+        for source in &self.events {
+            source.push(ServerEvent::SessionOpened(session.observer()));
+        }
+        if self.disconnected.is_empty() && self.events.is_empty() {
             return;
         }
         let watchers = Arc::clone(self);
@@ -48,6 +66,9 @@ impl Watchers {
             let end = session.closed().await;
             for call in &watchers.disconnected {
                 contain("on_disconnect", || call(&session, &end));
+            }
+            for source in &watchers.events {
+                source.push(ServerEvent::SessionEnded(session.clone(), end.clone()));
             }
             drop(running);
         }));

@@ -82,8 +82,7 @@ impl Tls {
 
     /// [`certificate_sha256`](Self::certificate_sha256) as 64 lower-case hexadecimal digits.
     pub fn certificate_sha256_hex(&self) -> String {
-        let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
-        self.certificate_sha256().into_iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+        hex(&self.certificate_sha256())
     }
 
     /// The hashes to publish in `serverCertificateHashes`: that of the certificate, and with a
@@ -186,6 +185,12 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     #[cfg(not(feature = "ring"))]
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     Arc::new(provider)
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 fn sha256(data: &[u8]) -> [u8; 32] {

@@ -38,6 +38,7 @@ pub struct Endpoint {
 
 /// Figures of one endpoint since it was made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct EndpointStats {
     /// Connections that are there now, those still in their handshake among them.

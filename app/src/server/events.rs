@@ -1,0 +1,198 @@
+//! What happens at a server, as a queue to read from.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+
+use http::StatusCode;
+use transom_core::SessionEnd;
+
+use crate::session::Session;
+
+/// Something that happened at a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ServerEvent {
+    /// A session was opened. The handle does not keep it.
+    SessionOpened(Session),
+    /// A request for a session was refused by the application, its middleware or a missing route. Refusals of the core,
+    /// for its limits, are only counted.
+    SessionRefused {
+        /// What was asked for.
+        path: String,
+        /// Who asked.
+        remote: SocketAddr,
+        /// What was answered.
+        status: StatusCode,
+    },
+    /// A session ended.
+    SessionEnded(Session, SessionEnd),
+    /// So many events were dropped here, because nobody read them in time.
+    Missed(u64),
+}
+
+/// A bounded queue of what happens at the servers that were given it.
+///
+/// Who reads too slowly misses the oldest events, and is told how many; the server never waits. Clones read from the same
+/// queue.
+///
+/// # Examples
+///
+/// ```no_run
+/// use transom::{Events, ServerApp};
+///
+/// let events = Events::new(1_000);
+/// let app = ServerApp::new().events(&events);
+/// tokio::spawn(async move {
+///     while let Some(event) = events.next().await {
+///         println!("{event:?}");
+///     }
+/// });
+/// ```
+#[derive(Clone)]
+pub struct Events {
+    queue: Arc<Mutex<Queue>>,
+}
+
+/// Where a server writes its events to.
+pub(super) struct EventSource {
+    queue: Arc<Mutex<Queue>>,
+}
+
+struct Queue {
+    events: VecDeque<ServerEvent>,
+    capacity: usize,
+    missed: u64,
+    sources: usize,
+    /// Whether there has ever been a source: before that there is something to wait for.
+    began: bool,
+    readers: Vec<Waker>,
+}
+
+impl Events {
+    /// A queue for so many events, at least one.
+    pub fn new(capacity: usize) -> Self {
+        let (events, readers) = (VecDeque::new(), Vec::new());
+        let queue = Queue { events, capacity: capacity.max(1), missed: 0, sources: 0, began: false, readers };
+        Self { queue: Arc::new(Mutex::new(queue)) }
+    }
+
+    /// Waits for the next event; `None` when all servers that were given this queue are gone, and everything is read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no event.
+    pub async fn next(&self) -> Option<ServerEvent> {
+        poll_fn(|context| {
+            let mut queue = lock(&self.queue);
+            if queue.missed > 0 {
+                return Poll::Ready(Some(ServerEvent::Missed(std::mem::take(&mut queue.missed))));
+            }
+            if let Some(event) = queue.events.pop_front() {
+                return Poll::Ready(Some(event));
+            }
+            if queue.began && queue.sources == 0 {
+                return Poll::Ready(None);
+            }
+            if !queue.readers.iter().any(|waker| waker.will_wake(context.waker())) {
+                queue.readers.push(context.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    pub(super) fn source(&self) -> EventSource {
+        let mut queue = lock(&self.queue);
+        queue.sources += 1;
+        queue.began = true;
+        drop(queue);
+        EventSource { queue: Arc::clone(&self.queue) }
+    }
+}
+
+impl EventSource {
+    pub(super) fn push(&self, event: ServerEvent) {
+        let mut queue = lock(&self.queue);
+        if queue.events.len() == queue.capacity {
+            queue.events.pop_front();
+            queue.missed += 1;
+        }
+        queue.events.push_back(event);
+        wake(queue);
+    }
+}
+
+impl Drop for EventSource {
+    fn drop(&mut self) {
+        let mut queue = lock(&self.queue);
+        queue.sources -= 1;
+        wake(queue);
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let queue = lock(&self.queue);
+        f.debug_struct("Events").field("waiting", &queue.events.len()).finish_non_exhaustive()
+    }
+}
+
+fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Wakes all readers once the lock is free.
+fn wake(mut queue: MutexGuard<'_, Queue>) {
+    let readers = std::mem::take(&mut queue.readers);
+    drop(queue);
+    for reader in readers {
+        reader.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::Context;
+
+    use super::*;
+
+    fn refused(number: u16) -> ServerEvent {
+        let remote = SocketAddr::from(([127, 0, 0, 1], number));
+        ServerEvent::SessionRefused { path: String::from("/"), remote, status: StatusCode::NOT_FOUND }
+    }
+
+    /// What there is now.
+    fn next(events: &Events) -> Poll<Option<ServerEvent>> {
+        pin!(events.next()).poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn who_is_slow_is_told_how_much_was_missed() {
+        let events = Events::new(2);
+        assert_eq!(next(&events), Poll::Pending, "a server is still to come");
+        let source = events.source();
+        for number in 1..=5 {
+            source.push(refused(number));
+        }
+        assert_eq!(next(&events), Poll::Ready(Some(ServerEvent::Missed(3))));
+        assert_eq!(next(&events), Poll::Ready(Some(refused(4))));
+        drop(source);
+        assert_eq!(next(&events), Poll::Ready(Some(refused(5))));
+        assert_eq!(next(&events), Poll::Ready(None));
+    }
+
+    #[test]
+    fn readers_that_come_again_and_again_are_kept_once() {
+        let events = Events::new(2);
+        for _ in 0..100 {
+            assert_eq!(next(&events), Poll::Pending);
+        }
+        assert_eq!(lock(&events.queue).readers.len(), 1);
+    }
+}
