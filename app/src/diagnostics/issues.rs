@@ -297,8 +297,7 @@ pub(super) mod tests {
 
     #[test]
     fn thresholds_can_be_others() {
-        let mut thresholds = Thresholds::default();
-        thresholds.rtt_ms = 999.0;
+        let thresholds = Thresholds { rtt_ms: 999.0, ..Thresholds::default() };
         assert_eq!(quiet().issues(&thresholds).len(), 1);
     }
 
