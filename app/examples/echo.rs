@@ -1,0 +1,42 @@
+//! Echoes datagrams and streams, side by side.
+
+use transom::{BiStream, ServerApp, Session, SessionError, Tls};
+
+async fn datagrams(session: &Session) -> Result<(), SessionError> {
+    while let Some(data) = session.recv_datagram().await? {
+        session.send_datagram([b"ECHO: ", &*data].concat())?;
+    }
+    Ok(())
+}
+
+async fn streams(session: &Session) -> Result<(), SessionError> {
+    while let Some(stream) = session.accept_bi().await? {
+        // Each in a task of its own: one slow stream does not hold up the others.
+        tokio::spawn(echo_stream(stream));
+    }
+    Ok(())
+}
+
+async fn echo_stream(mut stream: BiStream) -> Result<(), SessionError> {
+    stream.send.write_all(b"ECHO: ").await?;
+    // As it comes: what does not fit is not read, and so the client has to wait.
+    while let Some(data) = stream.recv.read_bytes(64 * 1024).await? {
+        stream.send.write_bytes(data).await?;
+    }
+    stream.send.finish()?;
+    Ok(())
+}
+
+async fn echo(session: Session) -> Result<(), SessionError> {
+    println!("session from {}", session.remote_address());
+    tokio::try_join!(datagrams(&session), streams(&session))?;
+    Ok(())
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let address = std::env::args().nth(1).unwrap_or_else(|| String::from("localhost:4433"));
+    let tls = Tls::self_signed(["localhost", "127.0.0.1"])?;
+    println!("serverCertificateHashes: {}", tls.certificate_sha256_hex());
+    ServerApp::new().route("/", echo).bind(address, tls).run()?;
+    Ok(())
+}
