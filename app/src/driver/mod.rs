@@ -38,7 +38,7 @@ pub(crate) use phase::Shutdown;
 pub(crate) use session_cell::{Place, SessionCell, driver_gone};
 pub(crate) use shared::{Done, Shared};
 pub(crate) use stream_ref::StreamRef;
-pub(crate) use waiters::{Delivery, Kind, Slot, Ticket};
+pub(crate) use waiters::{Delivery, Kind, Slot, Ticket, WaitList};
 
 use crate::server::Bound;
 use crate::server::Watchers;

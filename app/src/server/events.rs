@@ -5,11 +5,12 @@ use std::fmt;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
+use std::task::Poll;
 
 use http::StatusCode;
 use transom_core::SessionEnd;
 
+use crate::driver::{Ticket, WaitList};
 use crate::session::Session;
 
 /// Something that happened at a server.
@@ -69,13 +70,13 @@ struct Queue {
     sources: usize,
     /// Whether there has ever been a source: before that there is something to wait for.
     began: bool,
-    readers: Vec<Waker>,
+    readers: WaitList,
 }
 
 impl Events {
     /// A queue for so many events, at least one.
     pub fn new(capacity: usize) -> Self {
-        let (events, readers) = (VecDeque::new(), Vec::new());
+        let (events, readers) = (VecDeque::new(), WaitList::default());
         let queue = Queue { events, capacity: capacity.max(1), missed: 0, sources: 0, began: false, readers };
         Self { queue: Arc::new(Mutex::new(queue)) }
     }
@@ -86,8 +87,9 @@ impl Events {
     ///
     /// Dropping the future loses no event.
     pub async fn next(&self) -> Option<ServerEvent> {
+        let mut reader = Reader { queue: &self.queue, ticket: None };
         poll_fn(|context| {
-            let mut queue = lock(&self.queue);
+            let mut queue = lock(reader.queue);
             if queue.missed > 0 {
                 return Poll::Ready(Some(ServerEvent::Missed(std::mem::take(&mut queue.missed))));
             }
@@ -97,9 +99,9 @@ impl Events {
             if queue.began && queue.sources == 0 {
                 return Poll::Ready(None);
             }
-            if !queue.readers.iter().any(|waker| waker.will_wake(context.waker())) {
-                queue.readers.push(context.waker().clone());
-            }
+            let replaced = queue.readers.register(&mut reader.ticket, context.waker());
+            drop(queue);
+            drop(replaced);
             Poll::Pending
         })
         .await
@@ -111,6 +113,20 @@ impl Events {
         queue.began = true;
         drop(queue);
         EventSource { queue: Arc::clone(&self.queue) }
+    }
+}
+
+/// One future's place among the readers; given up on drop.
+struct Reader<'a> {
+    queue: &'a Mutex<Queue>,
+    ticket: Option<Ticket>,
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        let Some(ticket) = self.ticket else { return };
+        let removed = lock(self.queue).readers.remove(ticket);
+        drop(removed);
     }
 }
 
@@ -147,7 +163,8 @@ fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
 
 /// Wakes all readers once the lock is free.
 fn wake(mut queue: MutexGuard<'_, Queue>) {
-    let readers = std::mem::take(&mut queue.readers);
+    let mut readers = Vec::new();
+    queue.readers.wake_all(&mut readers);
     drop(queue);
     for reader in readers {
         reader.wake();
@@ -158,7 +175,7 @@ fn wake(mut queue: MutexGuard<'_, Queue>) {
 mod tests {
     use std::future::Future;
     use std::pin::pin;
-    use std::task::Context;
+    use std::task::{Context, Waker};
 
     use super::*;
 
@@ -188,11 +205,13 @@ mod tests {
     }
 
     #[test]
-    fn readers_that_come_again_and_again_are_kept_once() {
+    fn readers_that_went_are_not_kept() {
         let events = Events::new(2);
         for _ in 0..100 {
             assert_eq!(next(&events), Poll::Pending);
         }
-        assert_eq!(lock(&events.queue).readers.len(), 1);
+        let mut kept = Vec::new();
+        lock(&events.queue).readers.wake_all(&mut kept);
+        assert!(kept.is_empty());
     }
 }

@@ -168,6 +168,7 @@ fn every_limit_is_a_setting() {
     let limits: Vec<&str> = table
         .lines()
         .filter_map(|line| line.trim().strip_prefix("pub ")?.split(':').next())
+        // Of these one is for simulations, and the other is set by the server itself.
         .filter(|name| !["random_seed", "worker"].contains(name))
         .collect();
     let known: Vec<&str> = FIELDS.iter().filter_map(|field| field.name.strip_prefix("limits.")).collect();
