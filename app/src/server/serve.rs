@@ -175,7 +175,7 @@ impl<S: Clone + Send + Sync + 'static> Serve<S> {
         }
         crate::runtime::block_on(async move |runtime| {
             let runtime = self.app.runtime.clone().unwrap_or(runtime);
-            let (server, threads) = self.launch_beside(&runtime).await?;
+            let (server, threads) = Box::pin(self.launch_beside(&runtime)).await?;
             let result = server.wait().await;
             drop(server);
             threads.join();
@@ -245,13 +245,7 @@ impl<S: Clone + Send + Sync + 'static> Serve<S> {
         let server = Server::new(endpoints, addresses, finish, about);
         // There is one server, and it is told once.
         let _ = operations.server.set(server.handle().downgrade());
-        if let Some(interval) = tls.watch_interval() {
-            let keeping = crate::tls::keep(tls, interval, Arc::clone(runtime));
-            let server = server.handle().downgrade();
-            runtime.spawn(Box::pin(async move {
-                shutdown::until_done(Box::pin(keeping), server).await;
-            }));
-        }
+        keep_certificate(tls, &server, runtime);
         if let Some(Graceful { signal, grace }) = graceful {
             runtime.spawn(Box::pin(shutdown::on_signal(signal, grace, server.handle().downgrade())));
         }
@@ -275,6 +269,16 @@ impl<S> fmt::Debug for Serve<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Serve").field("addresses", &self.addresses).field("tls", &self.tls).finish_non_exhaustive()
     }
+}
+
+/// Looks whether the certificate has to change for as long as there is the server, if that was asked for.
+fn keep_certificate(tls: Tls, server: &Server, runtime: &Arc<dyn Runtime>) {
+    let Some(interval) = tls.watch_interval() else { return };
+    let keeping = crate::tls::keep(tls, interval, Arc::clone(runtime));
+    let server = server.handle().downgrade();
+    runtime.spawn(Box::pin(async move {
+        shutdown::until_done(Box::pin(keeping), server).await;
+    }));
 }
 
 /// Binds the TCP ports for those who operate the server.
