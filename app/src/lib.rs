@@ -58,6 +58,8 @@ mod diagnostics;
 mod driver;
 mod error;
 mod group;
+#[cfg(doctest)]
+mod guide;
 mod runtime;
 mod server;
 mod session;
