@@ -132,6 +132,17 @@ async fn echo() {
     assert_eq!(exchange(&session, &large).await[6..], large);
 }
 
+#[cfg(feature = "smol")]
+#[tokio::test]
+async fn on_smol() {
+    let program = Program::start("on_smol", &["ADDRESS"]);
+    let session = program.session("/").await;
+    session.send_datagram("ping").unwrap();
+    assert_eq!(datagram(&session).await, "ping");
+    let large = vec![7; 500_000];
+    assert!(exchange(&session, &large).await == large);
+}
+
 #[tokio::test]
 async fn routing() {
     let program = Program::start("routing", &["ADDRESS"]);

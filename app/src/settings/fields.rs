@@ -46,6 +46,18 @@ macro_rules! limit {
 /// All settings, in the order of the documentation. What is missing of `Config` is for simulations only.
 pub(super) const FIELDS: &[Field] = &[
     field!("listen", listen, Plain, "Addresses to listen on; `[::]` is every address of the machine, IPv4 as well."),
+    field!(
+        "workers",
+        workers,
+        Plain,
+        "Threads to serve with, each with a socket of its own; 0 is one for each core. Without it the program decides."
+    ),
+    field!(
+        "operations",
+        operations,
+        Plain,
+        "TCP addresses that answer `/healthz`, `/readyz` and `/metrics` without encryption."
+    ),
     field!("grace", grace, Plain, "What sessions get to wind down when the server stops."),
     field!("protocols", protocols, Plain, "Subprotocols that the server speaks; none leaves those of the program."),
     field!("origins", origins, Plain, "Origins of pages that may connect; none leaves that to the program."),

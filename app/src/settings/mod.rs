@@ -51,6 +51,10 @@ use value::Value;
 pub struct Settings {
     /// Addresses to listen on.
     pub listen: Vec<String>,
+    /// Threads to serve with, see [`Serve::workers`]; `None` leaves that to the program, 0 is one for each core.
+    pub workers: Option<u8>,
+    /// TCP addresses for probes and scrapers, see [`Serve::operations_on`].
+    pub operations: Vec<String>,
     /// What sessions get to wind down when the server stops; for
     /// [`Serve::with_graceful_shutdown`](crate::Serve::with_graceful_shutdown).
     pub grace: Duration,
@@ -90,6 +94,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: vec![String::from("[::]:4433")],
+            workers: None,
+            operations: Vec::new(),
             grace: Duration::from_secs(30),
             protocols: Vec::new(),
             origins: Vec::new(),
@@ -265,7 +271,7 @@ impl Settings {
 }
 
 impl<S: Clone + Send + Sync + 'static> ServerApp<S> {
-    /// Listens where the settings say, with their certificate, limits, subprotocols and origins.
+    /// Listens where the settings say, with their certificate, limits, subprotocols, origins, workers and probes.
     ///
     /// Limits that [`config`](Self::config) set before are replaced; origins are judged after other middleware.
     ///
@@ -301,7 +307,12 @@ impl<S: Clone + Send + Sync + 'static> ServerApp<S> {
             return Err(SettingsError::Missing { field: String::from("listen") });
         };
         let serve = app.bind(first.as_str(), tls);
-        Ok(addresses.fold(serve, |serve, address| serve.also_bind(address.as_str())))
+        let serve = addresses.fold(serve, |serve, address| serve.also_bind(address.as_str()));
+        let serve = settings.operations.iter().fold(serve, |serve, address| serve.operations_on(address.as_str()));
+        Ok(match settings.workers {
+            Some(count) => serve.workers(count),
+            None => serve,
+        })
     }
 }
 

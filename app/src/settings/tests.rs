@@ -18,6 +18,8 @@ fn a_file_is_read() {
     let settings = Settings::from_toml(
         r#"
         listen = ["[::1]:1", "127.0.0.1:1"]
+        workers = 2
+        operations = ["127.0.0.1:9100"]
         grace = "5 min"
         origins = ["https://a.example"]
         [tls]
@@ -34,6 +36,10 @@ fn a_file_is_read() {
     .unwrap();
     assert_eq!(settings.listen, ["[::1]:1", "127.0.0.1:1"]);
     assert_eq!(settings.grace, Duration::from_secs(300));
+    assert_eq!(
+        (settings.workers, settings.operations.as_slice()),
+        (Some(2), [String::from("127.0.0.1:9100")].as_slice())
+    );
     assert_eq!(settings.tls.watch, Duration::from_millis(250));
     assert_eq!(settings.limits.max_connections, 7);
     assert_eq!((settings.limits.stream_window, settings.limits.send_window), (1 << 20, 4096));
@@ -102,6 +108,7 @@ fn what_is_invalid_is_named() {
         ("[tls]\ncertificate = 'a'\nrotating = ['b']", "tls.rotating", "excludes"),
         ("listen = []", "listen", "no address"),
         ("listen = 7", "listen", "list"),
+        ("workers = 256", "workers", "at most 255"),
         ("limits = 7", "limits", "no setting"),
         ("listen = [", "line 1", ""),
     ] {

@@ -139,6 +139,17 @@ impl Setting for Option<Duration> {
     }
 }
 
+impl Setting for Option<u8> {
+    fn read(value: &Value, unit: Unit) -> Result<Self, String> {
+        u8::try_from(u64::read(value, unit)?).map(Some).map_err(|_| format!("is at most {}", u8::MAX))
+    }
+
+    #[cfg(test)]
+    fn shown(&self, _: Unit) -> String {
+        self.map_or_else(String::new, |number| number.to_string())
+    }
+}
+
 impl Setting for bool {
     fn read(value: &Value, _: Unit) -> Result<Self, String> {
         match value {

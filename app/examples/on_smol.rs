@@ -1,0 +1,43 @@
+//! The echo of datagrams and streams, on smol instead of tokio.
+//!
+//! With `default-features = false, features = ["smol", "ring"]` there is no tokio in the program.
+
+use std::sync::Arc;
+
+use smol::future::try_zip;
+use transom::{ServerApp, Session, SessionError, Smol, Tls};
+
+async fn datagrams(session: &Session) -> Result<(), SessionError> {
+    while let Some(data) = session.recv_datagram().await? {
+        session.send_datagram(data)?;
+    }
+    Ok(())
+}
+
+async fn streams(session: &Session) -> Result<(), SessionError> {
+    while let Some(stream) = session.accept_bi().await? {
+        // Streams are futures-io's AsyncRead and AsyncWrite.
+        let (mut send, recv) = stream.split();
+        let copying = async move {
+            if smol::io::copy(recv, &mut send).await.is_ok() {
+                let _ = send.finish();
+            }
+        };
+        smol::spawn(copying).detach();
+    }
+    Ok(())
+}
+
+async fn echo(session: Session) -> Result<(), SessionError> {
+    try_zip(datagrams(&session), streams(&session)).await?;
+    Ok(())
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let address = std::env::args().nth(1).unwrap_or_else(|| String::from("localhost:4433"));
+    let tls = Tls::self_signed(["localhost", "127.0.0.1"])?;
+    println!("serverCertificateHashes: {}", tls.certificate_sha256_hex());
+    let app = ServerApp::new().runtime(Arc::new(Smol::global())).route("/", echo);
+    smol::block_on(app.bind(address, tls).into_future())?;
+    Ok(())
+}
