@@ -112,6 +112,7 @@ SERVERS = [
     Server("floor", "floor", "floor"),
     Server("core", "transom-core", "ours"),
     Server("tokio", "transom, tokio", "ours"),
+    Server("smol", "transom, smol", "ours"),
     Server("web-transport-quinn", "web-transport-quinn", "peer", one_session=True),
     Server("wtransport", "wtransport", "peer", one_session=True),
     Server("h3-webtransport", "h3-webtransport", "peer", one_session=True),

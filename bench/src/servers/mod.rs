@@ -7,9 +7,11 @@
 //! | `/source` | 8 bytes on a bidirectional stream ask for so many bytes of [`payload::chunk`](crate::payload::chunk) |
 //! | `/broadcast` | a datagram is sent to all sessions there, its sender among them |
 
+mod app;
 mod core_loop;
 mod floor;
 mod h3_webtransport;
+mod smol_app;
 mod tokio_app;
 mod web_transport_quinn;
 mod wtransport;
@@ -29,6 +31,8 @@ pub enum Name {
     Core,
     /// A `ServerApp` on tokio.
     Tokio,
+    /// A `ServerApp` on smol.
+    Smol,
     /// web-transport-quinn.
     WebTransportQuinn,
     /// wtransport.
@@ -61,6 +65,7 @@ pub fn serve(name: Name, setup: &Setup) -> ExitCode {
         Name::Floor => floor::serve(setup),
         Name::Core => core_loop::serve(setup),
         Name::Tokio => on_tokio(tokio_app::serve(setup)),
+        Name::Smol => smol_app::serve(setup),
         Name::WebTransportQuinn => on_tokio(web_transport_quinn::serve(setup)),
         Name::Wtransport => on_tokio(wtransport::serve(setup)),
         Name::H3Webtransport => on_tokio(h3_webtransport::serve(setup)),

@@ -1,113 +1,20 @@
-//! A `ServerApp` on tokio, written as its documentation teaches.
+//! A `ServerApp` on tokio.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-
-use bytes::Bytes;
-use transom::{BiStream, ServerApp, Session, SessionError, State, Tls};
-
-use super::{Failure, Setup, announce, core_loop};
-use crate::payload;
+use super::app::{Spawn, app, tls};
+use super::{Failure, Setup, announce};
 
 pub(super) async fn serve(setup: &Setup) -> Result<(), Failure> {
-    let folder = std::env::temp_dir().join(format!("transom-bench-{}", std::process::id()));
-    std::fs::create_dir_all(&folder)?;
-    setup.certificate.write(&folder)?;
-    let tls = Tls::from_pem(folder.join("certificate.pem"), folder.join("key.pem"))?;
-    std::fs::remove_dir_all(&folder)?;
-    let state = Shared { chunk: payload::chunk(), names: Arc::default(), listeners: Arc::default() };
-    let server = ServerApp::with_state(state)
-        .route("/echo", echo)
-        .route("/sink", sink)
-        .route("/source", source)
-        .route("/broadcast", broadcast)
-        .config(core_loop::config(setup.tuning))
-        .bind(setup.listen, tls)
-        .workers(1)
-        .start()?;
+    let server = app(setup, Tokio).bind(setup.listen, tls(setup)?).workers(1).start()?;
     announce(server.local_addrs()[0]);
     server.wait().await?;
     Ok(())
 }
 
 #[derive(Clone)]
-struct Shared {
-    chunk: Bytes,
-    names: Arc<AtomicU64>,
-    listeners: Arc<Mutex<BTreeMap<u64, Session>>>,
-}
+struct Tokio;
 
-async fn echo(session: Session) -> Result<(), SessionError> {
-    let streams = async {
-        while let Some(stream) = session.accept_bi().await? {
-            tokio::spawn(echo_stream(stream));
-        }
-        Ok(())
-    };
-    let datagrams = async {
-        while let Some(datagram) = session.recv_datagram().await? {
-            _ = session.send_datagram(datagram);
-        }
-        Ok(())
-    };
-    tokio::try_join!(streams, datagrams).map(|_| ())
-}
-
-async fn echo_stream(stream: BiStream) {
-    let BiStream { mut send, mut recv } = stream;
-    while let Ok(Some(bytes)) = recv.read_bytes(usize::MAX).await {
-        if send.write_bytes(bytes).await.is_err() {
-            return;
-        }
+impl Spawn for Tokio {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        tokio::spawn(task);
     }
-    _ = send.finish();
-}
-
-async fn sink(session: Session) -> Result<(), SessionError> {
-    while let Some(BiStream { mut send, mut recv }) = session.accept_bi().await? {
-        tokio::spawn(async move {
-            let mut count = 0;
-            while let Ok(Some(bytes)) = recv.read_bytes(usize::MAX).await {
-                count += bytes.len() as u64;
-            }
-            _ = send.write_all(&count.to_be_bytes()).await;
-            _ = send.finish();
-        });
-    }
-    Ok(())
-}
-
-async fn source(session: Session, State(shared): State<Shared>) -> Result<(), SessionError> {
-    while let Some(BiStream { mut send, mut recv }) = session.accept_bi().await? {
-        let chunk = shared.chunk.clone();
-        tokio::spawn(async move {
-            let mut size = [0; 8];
-            if recv.read_exact(&mut size).await.is_err() {
-                return;
-            }
-            let mut left = u64::from_be_bytes(size);
-            while left > 0 {
-                let piece = chunk.slice(..chunk.len().min(usize::try_from(left).unwrap_or(usize::MAX)));
-                left -= piece.len() as u64;
-                if send.write_bytes(piece).await.is_err() {
-                    return;
-                }
-            }
-            _ = send.finish();
-        });
-    }
-    Ok(())
-}
-
-async fn broadcast(session: Session, State(shared): State<Shared>) -> Result<(), SessionError> {
-    let name = shared.names.fetch_add(1, Ordering::Relaxed);
-    shared.listeners.lock().expect("nobody panics").insert(name, session.clone());
-    while let Ok(Some(datagram)) = session.recv_datagram().await {
-        for listener in shared.listeners.lock().expect("nobody panics").values() {
-            _ = listener.send_datagram(datagram.clone());
-        }
-    }
-    shared.listeners.lock().expect("nobody panics").remove(&name);
-    Ok(())
 }
