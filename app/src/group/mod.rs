@@ -249,25 +249,28 @@ impl Members {
 /// Messages that wait for one receiver unless the group says otherwise.
 const WAITING: usize = 64;
 
-#[cfg(all(test, feature = "tokio"))]
+#[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::World;
     use crate::{Client, ServerApp, Tls};
 
-    #[tokio::test]
-    async fn what_is_kept_of_ended_sessions_is_bounded() {
-        let tls = Tls::self_signed(["localhost"]).unwrap();
-        let server =
-            ServerApp::new().route("/", async |_: Session| {}).bind("127.0.0.1:0", tls.clone()).start().unwrap();
-        let url = format!("https://{}/", server.local_addrs()[0]);
-        let group = Group::new();
-        for _ in 0..20 {
-            let client = Client::builder().certificate_hash(tls.certificate_sha256());
-            let session = client.connect(&url).await.unwrap();
-            group.join(&session);
-            session.shutdown(0, "").await;
-            assert!(group.members().by_key.len() <= 17);
-        }
-        assert!(group.is_empty());
+    #[test]
+    fn what_is_kept_of_ended_sessions_is_bounded() {
+        World::new(1).run(async {
+            let tls = Tls::self_signed(["127.0.0.1"]).unwrap();
+            let app = ServerApp::new().route("/", async |_: Session| {});
+            let server = app.bind("127.0.0.1:0", tls.clone()).start().unwrap();
+            let url = format!("https://{}/", server.local_addrs()[0]);
+            let group = Group::new();
+            for _ in 0..20 {
+                let client = Client::builder().certificate_hash(tls.certificate_sha256());
+                let session = client.connect(&url).await.unwrap();
+                group.join(&session);
+                session.shutdown(0, "").await;
+                assert!(group.members().by_key.len() <= 17);
+            }
+            assert!(group.is_empty());
+        });
     }
 }

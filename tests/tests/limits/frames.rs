@@ -55,7 +55,7 @@ fn frames_that_are_read_do_not_count() {
     let streams = [siege.uni(&wire::uni_header(session)), siege.bidi(&wire::bidi_header(session))];
     for round in 0..100 {
         for number in 0..40 {
-            siege.write(streams[number % 2], &[7; 5][..1 + round % 5]);
+            siege.write(streams[number % 2], &[7; 5][..=round % 5]);
         }
         siege.run_for(ROUND_TRIP);
     }
@@ -80,7 +80,7 @@ fn frames_behind_a_gap_count_until_it_is_closed() {
     siege.lossy = true;
     siege.write(stream, b"lost");
     siege.lossy = false;
-    (0..VALUE + 1).for_each(|_| _ = siege.write(stream, b"x"));
+    (0..=VALUE).for_each(|_| _ = siege.write(stream, b"x"));
     siege.run_for(ROUND_TRIP);
     assert_eq!(siege.closed(), Some(code::H3_EXCESSIVE_LOAD));
 }
