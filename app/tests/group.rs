@@ -1,14 +1,13 @@
 //! Groups of sessions, the list of live ones, calls when they come and go, and several servers.
 
-#![cfg(feature = "tokio")]
-
+#[macro_use]
 mod common;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{Running, within};
+use common::{Running, sleep, within};
 use transom::{
     CloseCode, Cluster, Config, Group, Groups, Path, ServerApp, Session, SessionEnd, SessionError, SessionRequest,
     SlowReceivers, State, Tls,
@@ -18,7 +17,7 @@ use transom::{
 async fn until(so: impl Fn() -> bool) {
     within(async {
         while !so() {
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            sleep(Duration::from_millis(2)).await;
         }
     })
     .await;
@@ -47,7 +46,6 @@ async fn members(running: &Running, group: &Group, count: usize) -> Vec<Session>
     sessions
 }
 
-#[tokio::test]
 async fn everybody_but_one_is_told() {
     let group = Group::new();
     let running = Running::start(ServerApp::with_state(group.clone()).route("/", member));
@@ -78,7 +76,6 @@ async fn everybody_but_one_is_told() {
     assert_eq!(left_out, 1);
 }
 
-#[tokio::test]
 async fn who_ends_leaves_and_who_leaves_is_not_told() {
     let group = Group::new();
     let running = Running::start(ServerApp::with_state(group.clone()).route("/", member));
@@ -131,7 +128,6 @@ async fn numbers(session: &Session, count: u64) -> Vec<u64> {
     numbers
 }
 
-#[tokio::test]
 async fn slow_receivers_lose_the_oldest_messages() {
     let group = Group::with_policy(SlowReceivers::DropOldest, 3);
     let running = Running::start(ServerApp::with_state(group.clone()).route("/", member));
@@ -142,7 +138,6 @@ async fn slow_receivers_lose_the_oldest_messages() {
     assert!(numbers.is_sorted() && numbers[numbers.len() - 3..] == [last - 2, last - 1, last], "{numbers:?}");
 }
 
-#[tokio::test]
 async fn slow_receivers_lose_the_newest_messages() {
     let group = Group::with_policy(SlowReceivers::DropNewest, 3);
     let running = Running::start(ServerApp::with_state(group.clone()).route("/", member));
@@ -151,7 +146,6 @@ async fn slow_receivers_lose_the_newest_messages() {
     assert_eq!(numbers(&session, last).await, (0..last).collect::<Vec<u64>>());
 }
 
-#[tokio::test]
 async fn slow_receivers_are_disconnected() {
     let group = Group::with_policy(SlowReceivers::Disconnect(CloseCode::new(77, "too slow")), 3);
     let running = Running::start(ServerApp::with_state(group.clone()).route("/", member));
@@ -161,7 +155,6 @@ async fn slow_receivers_are_disconnected() {
     assert!(group.is_empty());
 }
 
-#[tokio::test]
 async fn groups_come_and_go_by_name() {
     async fn room(session: Session, Path(name): Path<String>, State(rooms): State<Groups<String>>) {
         rooms.join(name, &session);
@@ -178,7 +171,6 @@ async fn groups_come_and_go_by_name() {
     assert!(rooms.get(&String::from("blue")).is_none());
 }
 
-#[tokio::test]
 async fn live_sessions_are_listed() {
     let running = Running::start(ServerApp::new().route("/a", stay).route("/b", stay));
     let (a, b) = (running.session("/a").await, running.session("/b").await);
@@ -196,7 +188,6 @@ async fn live_sessions_are_listed() {
     assert!(a.end().is_none());
 }
 
-#[tokio::test]
 async fn calls_when_sessions_come_and_go() {
     async fn accepts(request: SessionRequest) -> Result<(), SessionError> {
         request.accept()?.closed().await;
@@ -237,7 +228,6 @@ async fn calls_when_sessions_come_and_go() {
     assert_eq!(seen.lock().unwrap().len(), 4, "{seen:?}");
 }
 
-#[tokio::test]
 async fn servers_come_and_go() {
     let cluster = Cluster::new();
     let tls = Tls::self_signed(["localhost"]).unwrap();
@@ -264,4 +254,16 @@ async fn servers_come_and_go() {
     within(cluster.shutdown(Duration::ZERO)).await.unwrap();
     within(async { (two.closed().await, three.closed().await) }).await;
     assert!(cluster.list().is_empty());
+}
+
+on_each_runtime! {
+    everybody_but_one_is_told,
+    who_ends_leaves_and_who_leaves_is_not_told,
+    slow_receivers_lose_the_oldest_messages,
+    slow_receivers_lose_the_newest_messages,
+    slow_receivers_are_disconnected,
+    groups_come_and_go_by_name,
+    live_sessions_are_listed,
+    calls_when_sessions_come_and_go,
+    servers_come_and_go,
 }

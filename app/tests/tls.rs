@@ -256,3 +256,34 @@ on_each_runtime! {
     ; sockets:
     a_watched_file_is_read_when_it_changes,
 }
+
+/// What the next test does in a process of its own, where the variable is set.
+#[cfg(feature = "tokio")]
+#[test]
+#[ignore = "run by keys_are_logged_where_asked"]
+fn connects_with_and_without_logging() {
+    common::runtimes::on_tokio(1, async {
+        let log = PathBuf::from(std::env::var_os("SSLKEYLOGFILE").unwrap());
+        let tls = fresh();
+        let (_server, address) = serve(&tls);
+        drop(within(connect(address, tls.certificate_sha256())).await.unwrap());
+        assert!(!log.exists(), "nobody asked for it");
+        let tls = tls.log_keys();
+        let (_server, address) = serve(&tls);
+        let client = trusting(tls.certificate_sha256()).log_keys();
+        drop(within(client.connect(&format!("https://{address}/echo"))).await.unwrap());
+        let text = std::fs::read_to_string(&log).unwrap();
+        // Once by the server and once by the client.
+        assert_eq!(text.matches("SERVER_TRAFFIC_SECRET_0 ").count(), 2, "{text}");
+    });
+}
+
+#[cfg(feature = "tokio")]
+#[test]
+fn keys_are_logged_where_asked() {
+    let folder = Folder::new("keys");
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "connects_with_and_without_logging", "--ignored"]);
+    let output = child.env("SSLKEYLOGFILE", folder.0.join("keys.log")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
