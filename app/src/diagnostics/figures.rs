@@ -75,6 +75,11 @@ impl ServerDiagnostics {
             counter("transom_udp_bytes_received_total", "Bytes in them.", counters.udp_bytes_received),
             counter("transom_udp_datagrams_sent_total", "UDP datagrams.", counters.udp_datagrams_sent),
             counter("transom_udp_bytes_sent_total", "Bytes in them.", counters.udp_bytes_sent),
+            counter(
+                "transom_udp_datagrams_handed_on_total",
+                "UDP datagrams that another worker received.",
+                counters.udp_datagrams_handed_on,
+            ),
         ];
         if let Some(end) = self.certificate.valid_until {
             figures.push(gauge("transom_certificate_end_seconds", "When the certificate ends, since 1970.", end));
