@@ -14,7 +14,7 @@ use super::quic::Quic;
 use super::{Connection, Timer};
 use crate::session::outgoing::{OVERHEAD, Outgoing};
 use crate::wire::datagram;
-use crate::{DatagramOptions, DatagramPriority, DatagramStats, Event, SendDatagramError, SessionId};
+use crate::{Config, DatagramOptions, DatagramPriority, DatagramStats, Event, SendDatagramError, SessionId};
 
 /// What the sessions of a connection have waiting, in both directions.
 #[derive(Debug, Default)]
@@ -108,11 +108,12 @@ impl Connection {
         priority: DatagramPriority,
         force: bool,
     ) -> Result<(), SendDatagramError> {
-        if !self.sessions.get(id).is_some_and(crate::session::SessionState::is_open) {
-            return Err(SendDatagramError::Closed);
-        }
         // Checked first, so that an oversized payload is not copied.
         let max = self.max_datagram_size(id).ok_or(SendDatagramError::Closed)?;
+        let is_open = self.sessions.get(id).is_some_and(crate::session::SessionState::is_open);
+        if !is_open {
+            return Err(SendDatagramError::Closed);
+        }
         if payload.len() > max {
             return Err(SendDatagramError::TooLarge { max });
         }
@@ -144,18 +145,16 @@ impl Connection {
     /// Whether a datagram may be added to what waits to be sent. One may always wait, so that who is blocked has one
     /// whose leaving unblocks it.
     fn has_room(&self, id: SessionId, cost: usize) -> bool {
-        let Some(outgoing) = self.sessions.get(id).map(|session| &session.outgoing) else { return false };
-        let allowed = self.allowed(outgoing.bytes(), self.waiting.outgoing_bytes, self.config.datagram_send_buffer);
-        let fits = outgoing.len() < self.datagram_options(id).outgoing_high_water_mark;
-        outgoing.is_empty() || fits && outgoing.bytes() + cost <= allowed
-    }
-
-    /// Bytes that a session may have waiting, at most `most`, where it has `own` and all together have `total`: half of
-    /// what a connection may have is there for who comes first, the other half is shared out.
-    fn allowed(&self, own: usize, total: usize, most: usize) -> usize {
-        let half = self.config.connection_datagram_bytes / 2;
-        let share = half / self.config.max_sessions.max(1);
-        half.saturating_sub(total - own).max(share).min(most)
+        let Some(session) = self.sessions.get(id) else { return false };
+        let outgoing = &session.outgoing;
+        if outgoing.is_empty() {
+            return true;
+        }
+        let (config, total) = (&self.config, self.waiting.outgoing_bytes);
+        let mark =
+            session.datagram_options.map_or(config.datagram_send_queue, |options| options.outgoing_high_water_mark);
+        let allowed = allowed(config, outgoing.bytes(), total, config.datagram_send_buffer);
+        outgoing.len() < mark && outgoing.bytes() + cost <= allowed
     }
 
     /// The most payload bytes that are taken; `None` when QUIC takes no datagrams.
@@ -167,20 +166,28 @@ impl Connection {
 
     /// Queues a datagram for an open session.
     pub(super) fn queue_datagram(&mut self, id: SessionId, payload: Bytes) {
-        let mark = self.datagram_options(id).incoming_high_water_mark;
-        let own = self.sessions.get(id).map_or(0, |session| session.datagrams.bytes());
-        let bytes = self.allowed(own, self.waiting.incoming_bytes, self.config.datagram_queue_bytes);
         let Some(session) = self.sessions.get_mut(id) else { return };
-        let dropped_incoming = session.datagrams.push(payload, self.now, mark, bytes);
+        let options = session.datagram_options.unwrap_or_else(|| DatagramOptions::of(&self.config));
+        let own = session.datagrams.bytes();
+        let bytes = allowed(&self.config, own, self.waiting.incoming_bytes, self.config.datagram_queue_bytes);
+        let dropped = session.datagrams.push(payload, self.now, options.incoming_high_water_mark, bytes);
         self.waiting.incoming_bytes = self.waiting.incoming_bytes - own + session.datagrams.bytes();
-        self.count_datagrams(id, &DatagramStats { received: 1, dropped_incoming, ..DatagramStats::default() });
-        self.watch_datagrams(id);
+        // As `count_datagrams` does, which looks the session up.
+        for stats in [&mut self.datagram_stats, &mut session.stats.datagrams] {
+            stats.received += 1;
+            stats.dropped_incoming += dropped;
+        }
+        self.counters.datagrams_received += 1;
+        self.counters.datagrams_dropped += dropped;
+        if options.incoming_max_age.is_some() {
+            self.watch_datagrams(id);
+        }
         self.hints.push(Event::DatagramReceived { session: id });
     }
 
     fn recv_datagram(&mut self, id: SessionId) -> Option<Bytes> {
-        let max_age = self.datagram_options(id).incoming_max_age;
         let session = self.sessions.get_mut(id)?;
+        let max_age = session.datagram_options.map_or(self.config.datagram_max_age, |options| options.incoming_max_age);
         let own = session.datagrams.bytes();
         let (datagram, expired_incoming) = session.datagrams.pop(self.now, max_age);
         self.waiting.incoming_bytes = self.waiting.incoming_bytes - own + session.datagrams.bytes();
@@ -344,6 +351,14 @@ impl Session<'_> {
         // A mark may have been raised.
         connection.unblock(self.id, true);
     }
+}
+
+/// Bytes that a session may have waiting, at most `most`, where it has `own` and all together have `total`: half of what a
+/// connection may have is there for who comes first, the other half is shared out.
+fn allowed(config: &Config, own: usize, total: usize, most: usize) -> usize {
+    let half = config.connection_datagram_bytes / 2;
+    let share = half / config.max_sessions.max(1);
+    half.saturating_sub(total - own).max(share).min(most)
 }
 
 /// Gives QUIC datagrams until `room` is used up; returns the bytes they take in packets.

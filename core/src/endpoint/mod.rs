@@ -236,12 +236,8 @@ impl Endpoint {
 
     /// A connection, until its [`Event::ConnectionLost`] was polled.
     pub fn connection(&mut self, id: ConnectionId) -> Option<&mut Connection> {
-        if self.table.is_hidden(id) {
-            return None;
-        }
         // Whatever the caller does with it may have something to send.
-        self.table.touch(id);
-        let connection = self.table.get_mut(id)?;
+        let connection = self.table.for_application(id)?;
         if let Some(now) = self.now {
             connection.at(now);
         }

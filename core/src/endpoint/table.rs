@@ -103,15 +103,23 @@ impl Table {
 
     /// Something happened on the connection: it must be settled and asked for transmits.
     pub(super) fn touch(&mut self, id: ConnectionId) {
-        let Some(slot) = self.slot(id) else { return };
-        let ready = std::mem::replace(&mut slot.ready, true);
-        let unsettled = std::mem::replace(&mut slot.unsettled, true);
-        if !ready {
+        self.touched(id);
+    }
+
+    /// The same for what an application does, for which a connection is gone once its end was told.
+    pub(super) fn for_application(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.touched(id).filter(|slot| !slot.hidden).map(|slot| &mut *slot.connection)
+    }
+
+    fn touched(&mut self, id: ConnectionId) -> Option<&mut Slot> {
+        let slot = self.slots.get_mut(id.index as usize).filter(|slot| slot.generation == id.generation)?;
+        if !std::mem::replace(&mut slot.ready, true) {
             self.ready.push_back(id);
         }
-        if !unsettled {
+        if !std::mem::replace(&mut slot.unsettled, true) {
             self.unsettled.push_back(id);
         }
+        Some(slot)
     }
 
     /// The connection to ask for transmits next; they take turns.
@@ -189,10 +197,6 @@ impl Table {
         if let Some(slot) = self.slot(id) {
             slot.hidden = true;
         }
-    }
-
-    pub(super) fn is_hidden(&mut self, id: ConnectionId) -> bool {
-        self.slot(id).is_some_and(|slot| slot.hidden)
     }
 
     pub(super) fn set_drained(&mut self, id: ConnectionId) {

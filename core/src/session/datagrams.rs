@@ -8,14 +8,37 @@ use bytes::Bytes;
 /// The receive queue of one session.
 #[derive(Debug, Default)]
 pub(crate) struct DatagramQueue {
-    queue: VecDeque<(Bytes, Instant)>,
+    queue: VecDeque<Waiting>,
     bytes: usize,
+    /// Packets that the payloads in the queue keep.
+    packets: usize,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    payload: Bytes,
+    since: Instant,
+    memory: Memory,
+}
+
+/// Whose memory a payload is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Memory {
+    /// Its own.
+    Copied,
+    /// That of the packet it came in.
+    Packet,
+    /// That of the packet of the one before it.
+    SamePacket,
 }
 
 /// Charged for each datagram beside its payload: what its place in the queue takes.
 const OVERHEAD: usize = 48;
-/// Datagrams that may keep their packets; a reader that keeps up never has more waiting.
-const MAX_SLICES: usize = 16;
+/// Packets that may be kept by the payloads that came in them; a reader that keeps up never has more waiting.
+const MAX_PACKETS: usize = 16;
+/// Bytes between the payloads of two datagrams that follow each other in a packet, at most: frame type, length, prefix.
+/// Between those of two packets there are an authentication tag of 16 bytes and a packet header as well.
+const MAX_BETWEEN: usize = 1 + 8 + 8;
 /// Payloads of this size are nearly a packet.
 const MAX_COPIED: usize = 1_000;
 
@@ -34,9 +57,17 @@ impl DatagramQueue {
             dropped += 1;
         }
         self.bytes += cost;
-        // A payload keeps the whole packet it came in. Where they pile up, that would be more than what is counted.
-        let piles_up = self.queue.len() >= MAX_SLICES && datagram.len() < MAX_COPIED;
-        self.queue.push_back((if piles_up { Bytes::copy_from_slice(&datagram) } else { datagram }, now));
+        // A payload keeps the whole packet it came in. Where packets pile up, that would be more than what is counted.
+        let follows = self.queue.back().is_some_and(|last| last.is_followed_by(&datagram));
+        let waiting = if follows {
+            Waiting { payload: datagram, since: now, memory: Memory::SamePacket }
+        } else if self.packets >= MAX_PACKETS && datagram.len() < MAX_COPIED {
+            Waiting { payload: Bytes::copy_from_slice(&datagram), since: now, memory: Memory::Copied }
+        } else {
+            self.packets += 1;
+            Waiting { payload: datagram, since: now, memory: Memory::Packet }
+        };
+        self.queue.push_back(waiting);
         dropped
     }
 
@@ -49,7 +80,7 @@ impl DatagramQueue {
     /// Drops what is too old; returns how many that were.
     pub(crate) fn expire(&mut self, now: Instant, max_age: Option<Duration>) -> u64 {
         let mut expired = 0;
-        while self.queue.front().is_some_and(|(_, since)| is_over(*since, now, max_age)) {
+        while self.queue.front().is_some_and(|oldest| is_over(oldest.since, now, max_age)) {
             self.take();
             expired += 1;
         }
@@ -58,7 +89,7 @@ impl DatagramQueue {
 
     /// Whether [`pop`](Self::pop) would give one.
     pub(crate) fn has_any(&self, now: Instant, max_age: Option<Duration>) -> bool {
-        self.queue.back().is_some_and(|(_, since)| !is_over(*since, now, max_age))
+        self.queue.back().is_some_and(|last| !is_over(last.since, now, max_age))
     }
 
     /// What is charged for all that waits.
@@ -68,13 +99,26 @@ impl DatagramQueue {
 
     /// When the oldest arrived.
     pub(crate) fn oldest(&self) -> Option<Instant> {
-        self.queue.front().map(|(_, since)| *since)
+        self.queue.front().map(|oldest| oldest.since)
     }
 
     fn take(&mut self) -> Option<Bytes> {
-        let (datagram, _) = self.queue.pop_front()?;
-        self.bytes -= datagram.len() + OVERHEAD;
-        Some(datagram)
+        let Waiting { payload, memory, .. } = self.queue.pop_front()?;
+        self.bytes -= payload.len() + OVERHEAD;
+        let was_last = self.queue.front().is_none_or(|next| next.memory != Memory::SamePacket);
+        if memory != Memory::Copied && was_last {
+            self.packets -= 1;
+        }
+        Some(payload)
+    }
+}
+
+impl Waiting {
+    /// Whether the payload of another datagram lies behind ours in the same packet.
+    fn is_followed_by(&self, next: &Bytes) -> bool {
+        let end = self.payload.as_ptr().addr() + self.payload.len();
+        let between = next.as_ptr().addr().wrapping_sub(end);
+        self.memory != Memory::Copied && (1..=MAX_BETWEEN).contains(&between)
     }
 }
 
@@ -114,15 +158,36 @@ mod tests {
         let packet = Bytes::from(vec![1; 1_400]);
         let small = packet.slice(..MAX_COPIED - 1);
         let large = packet.slice(..MAX_COPIED);
-        for _ in 0..=MAX_SLICES {
+        for _ in 0..=MAX_PACKETS {
             queue.push(small.clone(), now, 100, usize::MAX);
         }
         queue.push(large, now, 100, usize::MAX);
-        let shares =
-            |queued: Option<&(Bytes, Instant)>| queued.map(|(datagram, _)| datagram.as_ptr() == packet.as_ptr());
-        assert_eq!(shares(queue.queue.get(MAX_SLICES - 1)), Some(true));
-        assert_eq!(shares(queue.queue.get(MAX_SLICES)), Some(false));
-        assert_eq!(shares(queue.queue.get(MAX_SLICES + 1)), Some(true), "nearly a packet anyway");
+        let shares = |queued: Option<&Waiting>| queued.map(|queued| queued.payload.as_ptr() == packet.as_ptr());
+        assert_eq!(shares(queue.queue.get(MAX_PACKETS - 1)), Some(true));
+        assert_eq!(shares(queue.queue.get(MAX_PACKETS)), Some(false));
+        assert_eq!(shares(queue.queue.get(MAX_PACKETS + 1)), Some(true), "nearly a packet anyway");
+    }
+
+    #[test]
+    fn the_payloads_of_one_packet_keep_it_together() {
+        let (mut queue, now) = (DatagramQueue::default(), now());
+        let packets: Vec<Bytes> = (0..=MAX_PACKETS).map(|_| Bytes::from(vec![1; 1_400])).collect();
+        for packet in &packets {
+            for index in 0..30 {
+                // With a frame header of three bytes and a prefix of one before each.
+                queue.push(packet.slice(index * 36 + 4..(index + 1) * 36), now, 1_000, usize::MAX);
+            }
+        }
+        assert_eq!(queue.packets, MAX_PACKETS);
+        let copied = queue.queue.iter().filter(|waiting| waiting.memory == Memory::Copied).count();
+        assert_eq!(copied, 30, "those of the packet that was one too many");
+        for _ in 0..30 {
+            assert_eq!(queue.packets, MAX_PACKETS);
+            queue.pop(now, None);
+        }
+        assert_eq!(queue.packets, MAX_PACKETS - 1, "the last of a packet lets go of it");
+        while queue.pop(now, None).0.is_some() {}
+        assert_eq!((queue.packets, queue.bytes), (0, 0));
     }
 
     proptest! {

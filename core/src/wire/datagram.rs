@@ -1,6 +1,6 @@
 //! HTTP datagrams in QUIC DATAGRAM frames (RFC 9297, section 2.1).
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 
 use super::varint;
 
@@ -28,10 +28,10 @@ pub const fn prefix_size(session: u64) -> usize {
 /// which fails a debug assertion.
 pub fn encode(session: u64, payload: &[u8]) -> Bytes {
     debug_assert!(session.is_multiple_of(4), "{session} is not a session id");
-    let mut datagram = BytesMut::with_capacity(prefix_size(session) + payload.len());
+    let mut datagram = Vec::with_capacity(prefix_size(session) + payload.len());
     varint::encode(session / 4, &mut datagram);
-    datagram.put_slice(payload);
-    datagram.freeze()
+    datagram.extend_from_slice(payload);
+    datagram.into()
 }
 
 /// Splits a datagram into its session ID and its payload, which shares the memory of the datagram
@@ -52,6 +52,8 @@ pub fn decode(mut datagram: Bytes) -> Result<(u64, Bytes), DatagramError> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use bytes::BytesMut;
 
     use super::*;
 
