@@ -180,31 +180,29 @@ impl RecvStream {
             }
             Reading::Closed => return Poll::Ready(Err(self.closed())),
         }
-        let mut at_end = false;
-        let attempt = |connection: &mut Connection, id| {
-            let mut stream = connection.recv_stream(id);
-            match stream.read(max) {
-                Err(transom_core::ReadError::Blocked) => None,
-                result => {
-                    // Often the end comes with the last bytes: whoever asks for it next need not come back for it.
-                    at_end = stream.is_at_end() && stream.read(max) == Ok(None);
-                    Some(result)
-                }
-            }
+        let attempt = |connection: &mut Connection, id| match connection.recv_stream(id).read_with_end(max) {
+            Err(transom_core::ReadError::Blocked) => None,
+            result => Some(result),
         };
         let result = ready!(self.stream.poll(context, Slot::Read, &mut self.registered, attempt));
-        if let Some(Ok(Some(bytes))) = result {
-            self.bytes_read += bytes.len() as u64;
-            if at_end {
-                self.reading = Reading::AtEnd;
-            }
-            return Poll::Ready(Ok(Some(bytes)));
-        }
-        self.reading = if let Some(Ok(None)) = result { Reading::Finished } else { Reading::Closed };
         Poll::Ready(match result {
-            Some(Ok(end)) => Ok(end),
-            Some(Err(transom_core::ReadError::Reset(code))) => Err(ReadError::Reset(code)),
-            Some(Err(_)) | None => Err(self.closed()),
+            Some(Ok((bytes, at_end))) => {
+                self.bytes_read += bytes.len() as u64;
+                self.reading = match (at_end, bytes.is_empty()) {
+                    (false, _) => Reading::Open,
+                    (true, false) => Reading::AtEnd,
+                    (true, true) => Reading::Finished,
+                };
+                Ok((self.reading != Reading::Finished).then_some(bytes))
+            }
+            Some(Err(transom_core::ReadError::Reset(code))) => {
+                self.reading = Reading::Closed;
+                Err(ReadError::Reset(code))
+            }
+            Some(Err(_)) | None => {
+                self.reading = Reading::Closed;
+                Err(self.closed())
+            }
         })
     }
 

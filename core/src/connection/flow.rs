@@ -69,6 +69,9 @@ impl Connection {
 
     /// How many of `wanted` bytes the session's limit lets us write.
     fn credit(&mut self, stream: StreamId, wanted: usize) -> usize {
+        if !self.sessions.have_flow_control() {
+            return wanted;
+        }
         let Some(entry) = self.streams.webtransport(stream).filter(|entry| entry.counted) else { return wanted };
         let id = entry.session;
         let Some(flow) = self.flow(id) else { return wanted };
@@ -92,12 +95,11 @@ impl Connection {
         }
     }
 
-    /// The application read bytes of a stream, the last ones if `at_end`. Returns whether the peer was allowed to send
-    /// them; if not, the session is over.
-    pub(super) fn consumed(&mut self, stream: StreamId, bytes: usize, at_end: bool) -> bool {
+    /// The application read bytes of a stream. Returns whether the peer was allowed to send them; if not, the session is
+    /// over.
+    pub(super) fn consumed(&mut self, stream: StreamId, bytes: usize) -> bool {
         let Some(entry) = self.streams.webtransport(stream) else { return true };
         entry.bytes_read += bytes as u64;
-        entry.at_end = at_end;
         let (id, counted) = (entry.session, entry.counted);
         let Some(session) = self.sessions.get_mut(id) else { return true };
         session.stats.bytes_read += bytes as u64;

@@ -316,26 +316,52 @@ impl RecvStream<'_> {
             self.done();
             return Ok(None);
         }
-        let result = match self.connection.read_quic_to_end(self.id, max) {
-            (Read::Bytes(bytes), at_end) if self.connection.consumed(self.id, bytes.len(), at_end) => {
-                return Ok(Some(bytes));
-            }
-            (Read::Bytes(_), _) => return Err(ReadError::Closed),
-            (Read::Blocked, _) => return Err(ReadError::Blocked),
-            (Read::End, _) => Ok(None),
-            (Read::Reset(code), _) => {
-                self.connection.dropped(self.id, false);
-                Err(ReadError::Reset(app_error::from_http3(code.0)))
-            }
-            (Read::Closed, _) => Err(ReadError::Closed),
-        };
-        self.done();
-        result
+        let (bytes, at_end) = self.take(max)?;
+        if at_end && bytes.is_empty() {
+            self.done();
+            return Ok(None);
+        }
+        if at_end && let Some(entry) = self.open() {
+            entry.at_end = true;
+        }
+        Ok(Some(bytes))
     }
 
-    /// Whether everything up to the end was read, as far as is known without [`read`](Self::read) having returned it.
-    pub fn is_at_end(&mut self) -> bool {
-        self.open().is_some_and(|entry| entry.at_end)
+    /// Reads at most `max` bytes, in order, and says whether they were the last: then nothing more can be read. Cheaper than
+    /// to [`read`](Self::read) until the end, which often comes with the last bytes; the last ones may also be none.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn read_with_end(&mut self, max: usize) -> Result<(Bytes, bool), ReadError> {
+        let Some(entry) = self.open() else { return Err(ReadError::Closed) };
+        if max == 0 {
+            return Ok((Bytes::new(), false));
+        }
+        let (bytes, at_end) = if entry.at_end { (Bytes::new(), true) } else { self.take(max)? };
+        if at_end {
+            self.done();
+        }
+        Ok((bytes, at_end))
+    }
+
+    /// Takes bytes from QUIC, and says whether they were the last.
+    fn take(&mut self, max: usize) -> Result<(Bytes, bool), ReadError> {
+        let error = match self.connection.read_quic_to_end(self.id, max) {
+            (Read::Bytes(bytes), at_end) if self.connection.consumed(self.id, bytes.len()) => {
+                return Ok((bytes, at_end));
+            }
+            (Read::End, _) => return Ok((Bytes::new(), true)),
+            (Read::Bytes(_), _) => return Err(ReadError::Closed),
+            (Read::Blocked, _) => return Err(ReadError::Blocked),
+            (Read::Reset(code), _) => {
+                self.connection.dropped(self.id, false);
+                ReadError::Reset(app_error::from_http3(code.0))
+            }
+            (Read::Closed, _) => ReadError::Closed,
+        };
+        self.done();
+        Err(error)
     }
 
     /// Tells the peer that nothing more will be read; unread data is dropped.

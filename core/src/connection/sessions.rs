@@ -179,7 +179,9 @@ impl Connection {
     fn end_streams(&mut self, id: SessionId, was_open: bool) {
         self.forget_datagrams(id);
         let Some(session) = self.sessions.get_mut(id) else { return };
-        let streams = std::mem::take(&mut session.streams);
+        let mut streams: Vec<StreamId> = std::mem::take(&mut session.streams).into_iter().collect();
+        // In an order that a replay gives again.
+        streams.sort_unstable();
         session.unacknowledged = 0;
         let released = self.turns.forget_session(id);
         self.go_on(released);

@@ -8,9 +8,10 @@ pub(crate) mod outgoing;
 pub(crate) mod registry;
 pub(crate) mod transition;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use bytes::Bytes;
+use rustc_hash::FxHashSet;
 
 use crate::wire::capsule::{Capsule, CapsuleDecoder};
 use crate::{DatagramOptions, Direction, ErrorCode, Request, Response, SessionId, SessionStats, StreamId};
@@ -27,7 +28,7 @@ pub(crate) struct SessionState {
     pub(crate) request: Request,
     pub(crate) response: Option<Response>,
     /// Every stream of the session that is not over, in order of ids.
-    pub(crate) streams: BTreeSet<StreamId>,
+    pub(crate) streams: FxHashSet<StreamId>,
     pub(crate) datagrams: DatagramQueue,
     pub(crate) outgoing: Outgoing,
     /// What the application chose instead of the defaults.
@@ -71,7 +72,7 @@ impl SessionState {
             state: State::Requested,
             request,
             response: None,
-            streams: BTreeSet::new(),
+            streams: FxHashSet::default(),
             datagrams: DatagramQueue::default(),
             outgoing: Outgoing::default(),
             datagram_options: None,

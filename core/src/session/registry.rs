@@ -13,6 +13,7 @@ pub(crate) struct Registry {
     gone: VecDeque<(SessionId, Past)>,
     /// Sessions that are gone and are no longer in the list had ids up to this one.
     forgotten: Option<SessionId>,
+    flow_control: bool,
 }
 
 /// What became of a session that is gone.
@@ -31,7 +32,13 @@ const MAX_GONE: usize = 256;
 
 impl Registry {
     pub(crate) fn insert(&mut self, session: SessionState) {
+        self.flow_control |= session.flow.is_some();
         self.sessions.insert(session.id, Box::new(session));
+    }
+
+    /// Whether any session has been under flow control.
+    pub(crate) fn have_flow_control(&self) -> bool {
+        self.flow_control
     }
 
     pub(crate) fn get(&self, id: SessionId) -> Option<&SessionState> {
