@@ -4,6 +4,7 @@
 mod common;
 
 use common::{Running, echo, within, yield_now};
+use http::{HeaderName, HeaderValue};
 use tokio::sync::mpsc;
 use transom::{CloseCode, ReadError, SendDatagramError, ServerApp, Session, SessionEnd, SessionError, WriteError};
 
@@ -43,6 +44,18 @@ async fn a_server_closes_with_code_and_reason() {
     assert_eq!(within(session.closed()).await, closed_by_peer(17, "enough"));
     assert_eq!(within(session.closed()).await, closed_by_peer(17, "enough"), "it is remembered");
     assert_eq!(session.end(), Some(&closed_by_peer(17, "enough")));
+}
+
+async fn an_answer_is_read_though_the_session_is_over() {
+    let app = ServerApp::new()
+        .protocols(["v1"])
+        .accept_header(HeaderName::from_static("x-server"), HeaderValue::from_static("here"))
+        .route("/", async |session: Session| session.close(17, "enough"));
+    let running = Running::start(app);
+    let session = within(running.client().protocol("v1").connect(&running.url("/"))).await.unwrap();
+    assert_eq!(within(session.closed()).await, closed_by_peer(17, "enough"));
+    assert_eq!(session.protocol(), Some("v1"));
+    assert_eq!(session.response_headers().get("x-server").unwrap(), "here");
 }
 
 async fn finish_is_a_close_without_words() {
@@ -209,6 +222,7 @@ async fn a_server_that_vanishes_is_noticed() {
 on_each_runtime! {
     a_client_closes_with_code_and_reason,
     a_server_closes_with_code_and_reason,
+    an_answer_is_read_though_the_session_is_over,
     finish_is_a_close_without_words,
     dropping_the_last_clone_closes_with_code_0,
     a_client_that_shuts_down_leaves_nothing_behind,

@@ -26,8 +26,10 @@ pub enum Event {
     },
     /// The server accepted our request for a session.
     SessionEstablished {
-        /// The session, usable now.
+        /// The session, usable now unless it has ended since.
         session: SessionId,
+        /// Status, header fields and subprotocol of the answer.
+        response: Box<crate::Response>,
     },
     /// The server refused our request; the session is gone.
     SessionRefused {

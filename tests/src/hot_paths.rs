@@ -227,7 +227,7 @@ impl Side {
             Event::SessionRequested { session } => {
                 self.connection().accept(session, Response::accept()).expect("an unanswered request");
             }
-            Event::SessionEstablished { session } => self.established = Some(session),
+            Event::SessionEstablished { session, .. } => self.established = Some(session),
             Event::SessionEnded { .. } => self.sessions_ended += 1,
             Event::StreamOpened { session, direction } => {
                 while let Some(stream) = self.connection().session(session).and_then(|mut it| it.accept(direction)) {

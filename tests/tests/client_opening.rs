@@ -220,7 +220,7 @@ fn a_choice_that_was_not_offered_ends_the_session() {
     for required in [false, true] {
         let (facing, session) = answered(required, &[("wt-protocol", "\"c\"")]);
         assert_eq!(ended(&facing), Some(SessionEnd::PeerMisbehaved { code: ErrorCode::WT_ALPN_ERROR }));
-        assert!(!facing.core.saw(&Event::SessionEstablished { session }), "nobody may use it");
+        assert!(!facing.core.is_established(session), "nobody may use it");
         let stream = facing.seen().stream(session.get());
         assert_eq!((stream.reset, stream.stop), (Some(0x0817_b3dd), Some(0x0817_b3dd)));
         assert_eq!(facing.violation(), None, "the connection goes on");
@@ -232,11 +232,11 @@ fn a_client_that_needs_a_subprotocol_ends_the_session_without_one() {
     for answer in [&[][..], &[("wt-protocol", "a")], &[("wt-protocol", "\"a")]] {
         let (facing, session) = answered(true, answer);
         assert_eq!(ended(&facing), Some(SessionEnd::PeerMisbehaved { code: ErrorCode::WT_ALPN_ERROR }), "{answer:?}");
-        assert!(!facing.core.saw(&Event::SessionEstablished { session }));
+        assert!(!facing.core.is_established(session));
         assert_eq!(facing.seen().stream(session.get()).reset, Some(0x0817_b3dd));
     }
     let (facing, session) = answered(true, &[("wt-protocol", "\"b\"")]);
-    assert!(facing.core.saw(&Event::SessionEstablished { session }));
+    assert!(facing.core.is_established(session));
 }
 
 #[test]
@@ -266,8 +266,8 @@ fn an_interim_answer_is_not_the_answer() {
     let session = facing.ask(request());
     facing.raw.respond(session.get(), &[(":status", "103")]);
     facing.run_for(A_WHILE);
-    assert!(!facing.core.saw(&Event::SessionEstablished { session }));
+    assert!(!facing.core.is_established(session));
     facing.raw.respond(session.get(), &[(":status", "200")]);
     facing.run_for(A_WHILE);
-    assert!(facing.core.saw(&Event::SessionEstablished { session }));
+    assert!(facing.core.is_established(session));
 }

@@ -178,6 +178,27 @@ fn a_refusal_carries_status_and_headers() {
 }
 
 #[test]
+fn an_answer_is_told_though_the_session_ended_with_it() {
+    let mut pair = Pair::connected();
+    let request = Request::new("localhost", "/").protocol("a");
+    let id = pair.client.connection().request_session(request).unwrap();
+    pair.run_until(|pair| pair.server.saw(&Event::SessionRequested { session: id }));
+    let response = Response::accept()
+        .with_protocol("a")
+        .header(HeaderName::from_static("x-server"), HeaderValue::from_static("here"));
+    pair.server.connection().accept(id, response).unwrap();
+    pair.server.connection().session(id).unwrap().close(7, "enough");
+    pair.run_for(Duration::from_millis(100));
+    assert!(pair.client.connection().session(id).is_none(), "it is over");
+    let answer = |event: &Event| match event {
+        Event::SessionEstablished { session, response } if *session == id => Some(response.clone()),
+        _ => None,
+    };
+    let answer = pair.client.events.iter().find_map(answer).expect("an answer");
+    assert_eq!((answer.protocol(), &answer.headers()["x-server"]), (Some("a"), &HeaderValue::from_static("here")));
+}
+
+#[test]
 fn a_subprotocol_is_chosen_from_the_offer_only() {
     for (choice, expected) in [("b", Some("b")), ("c", None)] {
         let mut pair = Pair::connected();
@@ -186,7 +207,7 @@ fn a_subprotocol_is_chosen_from_the_offer_only() {
         pair.run_until(|pair| pair.server.saw(&Event::SessionRequested { session }));
         assert_eq!(pair.server.connection().request(session).unwrap().protocols(), ["a", "b"]);
         pair.server.connection().accept(session, Response::accept().with_protocol(choice)).unwrap();
-        pair.run_until(|pair| pair.client.saw(&Event::SessionEstablished { session }));
+        pair.run_until(|pair| pair.client.is_established(session));
         let mut session = pair.client.connection().session(session).unwrap();
         assert_eq!(session.response().unwrap().protocol(), expected);
         session.close(0, "");

@@ -69,7 +69,7 @@ impl State {
             }
             Event::SessionEnded { session, end } => self.end_session(connection, session, end, work),
             Event::SessionRefused { session, response } => self.refused(connection, session, *response, work),
-            Event::SessionEstablished { session } => self.established(connection, session, work),
+            Event::SessionEstablished { session, response } => self.established(connection, session, *response, work),
             Event::ConnectionLost { error } => {
                 if let Some(entry) = self.connections.remove(&connection) {
                     let sessions = entry.lose(&error, &mut work.wakes);
@@ -97,11 +97,10 @@ impl State {
         }
     }
 
-    fn established(&mut self, connection: ConnectionId, session: SessionId, work: &mut Work) {
-        let response = self.endpoint.connection(connection).and_then(|core| core.session(session)?.response().cloned());
+    fn established(&mut self, connection: ConnectionId, session: SessionId, response: Response, work: &mut Work) {
         let Some(entry) = self.connections.get_mut(&connection) else { return };
         if let Some(SessionEntry { cell, .. }) = entry.sessions.get(&session).map(Box::as_ref) {
-            let _ = cell.response.set(response.unwrap_or_else(Response::accept));
+            let _ = cell.response.set(response);
         }
         entry.wake_session(session, Kind::Answer, &mut work.wakes);
     }

@@ -76,13 +76,13 @@ impl Connection {
             Some(chosen) => !request.protocols.contains(chosen),
             None => request.protocol_required,
         };
-        session.response = Some(response);
+        session.response = Some(response.clone());
         self.apply(id, Input::Accept);
         if unoffered {
             self.apply(id, Input::Malformed { code: ErrorCode::WT_ALPN_ERROR });
             return;
         }
-        self.hints.push(Event::SessionEstablished { session: id });
+        self.hints.push(Event::SessionEstablished { session: id, response: Box::new(response) });
         self.established(id);
         if self.h3.peer_goes_away() {
             self.apply(id, Input::PeerDrain);

@@ -46,7 +46,7 @@ impl Model {
             Event::HttpRequest { stream } => {
                 assert!(self.role == Role::Server && self.requests.insert(*stream), "{stream} asks twice");
             }
-            Event::SessionEstablished { session } => self.changes(*session, &[Known::Requested], Known::Open),
+            Event::SessionEstablished { session, .. } => self.changes(*session, &[Known::Requested], Known::Open),
             Event::SessionRefused { session, .. } => self.changes(*session, &[Known::Requested], Known::Over),
             Event::SessionEnded { session, .. } => {
                 self.changes(*session, &[Known::Requested, Known::Open], Known::Over);

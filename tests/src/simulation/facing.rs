@@ -101,7 +101,7 @@ impl Facing {
         let session = self.ask(Request::new("localhost", "/"));
         self.raw.respond(session.get(), &[(":status", "200")]);
         self.run_for(Duration::from_millis(50));
-        assert!(self.core.saw(&Event::SessionEstablished { session }), "{:?}", self.core.events);
+        assert!(self.core.is_established(session), "{:?}", self.core.events);
         session
     }
 

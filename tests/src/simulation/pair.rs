@@ -102,7 +102,7 @@ impl Pair {
         let requested = Event::SessionRequested { session };
         self.run_until(|pair| pair.server.saw(&requested));
         self.server.connection().accept(session, Response::accept()).expect("an unanswered request");
-        self.run_until(|pair| pair.client.saw(&Event::SessionEstablished { session }));
+        self.run_until(|pair| pair.client.is_established(session));
         session
     }
 
@@ -193,6 +193,11 @@ impl Side {
     /// Whether the event came.
     pub fn saw(&self, event: &Event) -> bool {
         self.events.contains(event)
+    }
+
+    /// Whether the server was heard to accept this session.
+    pub fn is_established(&self, id: SessionId) -> bool {
+        self.events.iter().any(|event| matches!(event, Event::SessionEstablished { session, .. } if *session == id))
     }
 
     /// Takes the events so far.

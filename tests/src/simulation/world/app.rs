@@ -97,7 +97,7 @@ impl App {
             Event::SessionEnded { .. } | Event::SessionRefused { .. } if !self.down && shared.random.below(2) == 0 => {
                 self.ask(connection, shared)
             }
-            Event::SessionEstablished { session } if self.strict => {
+            Event::SessionEstablished { session, .. } if self.strict => {
                 facts::established(self, connection, shared, session)
             }
             Event::StreamOpened { .. } if shared.script && shared.random.below(20) == 0 => {

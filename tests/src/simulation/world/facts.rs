@@ -13,7 +13,7 @@ pub(super) fn event(app: &App, shared: &mut Shared, event: &Event) -> Verdict {
         Event::SessionRequested { session } => {
             require(!shared.ledger.session(number, *session).path.is_empty(), "nobody asked for it")
         }
-        Event::SessionEstablished { session } => {
+        Event::SessionEstablished { session, .. } => {
             require(shared.ledger.session(number, *session).accepted, "the server did not accept")
         }
         Event::SessionRefused { session, response } => {

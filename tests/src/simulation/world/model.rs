@@ -93,7 +93,7 @@ impl Model {
         match event {
             Event::Connected => self.connect(),
             Event::SessionRequested { session } => self.requested(*session),
-            Event::SessionEstablished { session } => self.answered(*session, Phase::Open),
+            Event::SessionEstablished { session, .. } => self.answered(*session, Phase::Open),
             Event::SessionRefused { session, .. } => self.answered(*session, Phase::Over),
             Event::SessionEnded { session, end } => self.ended(*session, end),
             Event::SessionDraining { session }
