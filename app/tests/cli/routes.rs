@@ -149,6 +149,15 @@ fn stats_count() {
     assert_eq!(stats["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(stats["sessions_accepted"], 2, "{stats}");
     assert!(stats["uptime_seconds"].is_u64() && stats["udp_bytes_sent"].as_u64() > Some(0), "{stats}");
+    let diagnostics = &stats["diagnostics"];
+    assert_eq!(
+        (&diagnostics["state"], &diagnostics["issues"]),
+        (&"serving".into(), &Value::Array(Vec::new())),
+        "{stats}"
+    );
+    assert_eq!(diagnostics["sessions"]["by_path"]["listed"][0]["path"], "/stats", "{stats}");
+    let certificate = &diagnostics["certificate"];
+    assert!(certificate["valid_until"].as_u64() > diagnostics["taken_at"].as_u64(), "{stats}");
 }
 
 #[test]

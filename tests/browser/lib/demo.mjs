@@ -1,5 +1,5 @@
 // Starts and stops `transom demo`, and a small site of a foreign origin.
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { createServer } from "node:http";
 import { fileURLToPath } from "node:url";
 
@@ -54,6 +54,11 @@ export async function startDemo({ web = "127.0.0.1:0", origins = [] } = {}) {
       }
     },
   };
+}
+
+/** Asks for many sessions that are refused; a browser holds back pages that fail so often. */
+export function refuseOften({ url, certificate_sha256: hash }, times) {
+  for (let i = 0; i < times; i++) spawnSync(program, ["connect", `${url}/nothing/here`, "--cert-hash", hash], { input: "" });
 }
 
 /** An empty page at an origin the server does not know. */

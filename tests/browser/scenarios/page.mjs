@@ -1,7 +1,7 @@
 // The demo page itself, used as a person would.
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { startDemo } from "../lib/demo.mjs";
+import { refuseOften, startDemo } from "../lib/demo.mjs";
 
 async function opened(context, options) {
   const page = await context.browser.open(`${context.demo.web}/`, options);
@@ -142,6 +142,25 @@ export const pageScenarios = [
       assert.ok(values.length > 0);
       assert.ok(values.some((value) => /^[\d,.]+/.test(value)), values.join(" | "));
       assert.ok(values.every((value) => !/NaN|undefined|\[object/.test(value)), values.join(" | "));
+    },
+  },
+  {
+    name: "the server's diagnostics are live: state, sessions by path, certificate, rates, and an issue when there is one",
+    page: false,
+    run: async (context) => {
+      const own = await startDemo();
+      context.after(() => own.stop());
+      const page = await opened({ ...context, demo: own });
+      await statisticsRead(page, 3);
+      assert.equal(await page.text("#diagnostics-state"), "Serving");
+      assert.equal(await page.text("#diagnostics-sessions"), "2 open");
+      assert.match(await page.text("#paths"), /\/echo\s+1\s+\/stats\/live\s+1/);
+      assert.match(await page.text("#diagnostics-certificate"), /^13 d \d+ h left$/);
+      assert.match(await page.text('[data-key="datagrams_received"] .rate'), /^[1-9][\d.]*\/s$/);
+      assert.equal(await page.evaluate(() => document.getElementById("issues").dataset.count), "0");
+      refuseOften(own, 30);
+      await page.until("the rule about refusals speaks", () => /requests for a session were refused/.test(document.getElementById("issues").innerText));
+      assert.deepEqual(page.errors, []);
     },
   },
   {

@@ -1,6 +1,7 @@
 //! `transom demo`: a server with a web page to try it.
 
 mod chat;
+mod diagnosis;
 mod echo;
 mod listen;
 mod pinning;
@@ -198,6 +199,7 @@ Routes:
   /status/{code}           refuses with that status (300 to 599) and the header `x-refused: yes`
   /chat                    a chat room: each datagram (UTF-8, up to 1000 bytes) goes to everyone else
   /stats                   the server's statistics as JSON on a unidirectional stream
+  /stats/live              the same every second, each time on a stream of its own
 
 A plain HTTP/3 request for /health is answered with `ok`, any other with 404.
 

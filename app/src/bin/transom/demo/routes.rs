@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
@@ -44,6 +45,7 @@ pub(super) fn app(
         .route("/status/{code}", status)
         .route("/chat", async |session: Session, State(demo): State<Arc<Demo>>| demo.room.join(&session).await)
         .route("/stats", stats)
+        .route("/stats/live", live_stats)
         .http_fallback(async |request: HttpRequest| plain(&request)))
 }
 
@@ -119,6 +121,23 @@ async fn headers(session: Session, request: Arc<Request>) -> Result<(), SessionE
 
 async fn stats(session: Session, State(demo): State<Arc<Demo>>) -> Result<(), SessionError> {
     tell(&session, &demo.stats()).await
+}
+
+async fn live_stats(session: Session, State(demo): State<Arc<Demo>>) -> Result<(), SessionError> {
+    let tell = async {
+        loop {
+            let mut stream = session.open_uni().await?;
+            // A client that stops one stream still gets the others.
+            if stream.write_bytes(Bytes::from(demo.stats().to_string())).await.is_ok() {
+                let _ = stream.finish();
+            }
+            tokio::time::sleep(BETWEEN_STATISTICS).await;
+        }
+    };
+    tokio::select! {
+        told = tell => told,
+        () = discard(&session) => Ok(()),
+    }
 }
 
 /// Never runs: the extractor has refused the request.
@@ -218,6 +237,8 @@ fn not_found() -> Rejection {
     Rejection::new(StatusCode::NOT_FOUND)
 }
 
+/// The time from one answer of `/stats/live` to the next.
+const BETWEEN_STATISTICS: Duration = Duration::from_secs(1);
 /// The most that `/source` sends: 1 TiB.
 const SOURCE_BYTES: u64 = 1 << 40;
 /// The most streams that `/streams` opens.

@@ -1,12 +1,13 @@
 //! The state that all routes share, and what `/stats` tells about it.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use serde_json::{Value, json};
 use transom::ServerHandle;
 
 use super::chat::Room;
+use super::diagnosis::Diagnosis;
 
 /// What the routes share.
 #[derive(Debug)]
@@ -14,6 +15,7 @@ pub(super) struct Demo {
     pub(super) room: Room,
     started: Instant,
     server: OnceLock<ServerHandle>,
+    diagnosis: Mutex<Diagnosis>,
 }
 
 impl Demo {
@@ -25,7 +27,10 @@ impl Demo {
 
     /// The server's statistics.
     pub(super) fn stats(&self) -> Value {
-        let stats = self.server.get().map(ServerHandle::stats).unwrap_or_default();
+        let now = self.server.get().map(ServerHandle::diagnostics);
+        let stats = now.as_ref().map(|now| now.counters).unwrap_or_default();
+        // Whatever a thread that panicked left there is a snapshot still.
+        let mut diagnosis = self.diagnosis.lock().unwrap_or_else(PoisonError::into_inner);
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "uptime_seconds": self.started.elapsed().as_secs(),
@@ -47,12 +52,13 @@ impl Demo {
             "udp_bytes_received": stats.udp_bytes_received,
             "udp_datagrams_sent": stats.udp_datagrams_sent,
             "udp_bytes_sent": stats.udp_bytes_sent,
+            "diagnostics": now.map(|now| diagnosis.of(now)),
         })
     }
 }
 
 impl Default for Demo {
     fn default() -> Self {
-        Self { room: Room::default(), started: Instant::now(), server: OnceLock::new() }
+        Self { room: Room::default(), started: Instant::now(), server: OnceLock::new(), diagnosis: Mutex::default() }
     }
 }

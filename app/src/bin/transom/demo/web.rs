@@ -110,14 +110,16 @@ const HEADERS: [(HeaderName, &str); 5] = [
 ];
 
 /// Path, content type and content of every file.
-const FILES: [(&str, &str, &str); 10] = [
+const FILES: [(&str, &str, &str); 12] = [
     ("/", HTML, include_str!("../page/index.html")),
     ("/style.css", "text/css; charset=utf-8", include_str!("../page/style.css")),
     ("/chat.js", SCRIPT, include_str!("../page/chat.js")),
     ("/connection.js", SCRIPT, include_str!("../page/connection.js")),
     ("/demo.js", SCRIPT, include_str!("../page/demo.js")),
+    ("/diagnostics.js", SCRIPT, include_str!("../page/diagnostics.js")),
     ("/echo.js", SCRIPT, include_str!("../page/echo.js")),
     ("/plot.js", SCRIPT, include_str!("../page/plot.js")),
+    ("/rates.js", SCRIPT, include_str!("../page/rates.js")),
     ("/roundtrip.js", SCRIPT, include_str!("../page/roundtrip.js")),
     ("/stats.js", SCRIPT, include_str!("../page/stats.js")),
     ("/words.js", SCRIPT, include_str!("../page/words.js")),

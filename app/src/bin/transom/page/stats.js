@@ -1,60 +1,83 @@
-// The server's statistics: every two seconds a session on /stats, whose one stream holds a JSON object.
+// The server's statistics: a session on /stats/live, where each second a stream holds a JSON object.
 import { openSession, readText } from "./connection.js";
+import { showDiagnostics } from "./diagnostics.js";
+import { Rates } from "./rates.js";
 import { bytes, duration, element, whole } from "./words.js";
 
-const EVERY = 2000;
+/** After a session was lost, and while there is none. */
+const RETRY = 1000;
 
 export function startStats(connection) {
   const list = document.getElementById("stats-list");
   const age = document.getElementById("stats-age");
   const empty = document.getElementById("stats-empty");
-  let busy = false;
+  const rates = new Rates();
+  let transport = null;
+  let opening = false;
   let seen = 0;
 
-  async function read() {
-    if (busy || document.hidden || !connection.open) return;
-    busy = true;
+  const wanted = () => connection.open && !document.hidden;
+
+  function show(numbers) {
+    const { diagnostics: _, ...counters } = numbers;
+    showDiagnostics(numbers);
+    fill(list, counters, rates.of(counters));
+    seen++;
+    list.dataset.reads = String(seen);
+    empty.hidden = true;
+    age.textContent = `As of ${new Date().toLocaleTimeString()}`;
+  }
+
+  /** Opens the session when there should be one, and ends it when there should not. */
+  async function follow() {
+    if (!wanted()) {
+      end(transport);
+      return;
+    }
+    if (opening || transport) return;
+    opening = true;
+    rates.forget();
     try {
-      const numbers = await once(connection.config);
-      if (!connection.open) return;
-      fill(list, numbers);
-      seen++;
-      list.dataset.reads = String(seen);
-      empty.hidden = true;
-      age.textContent = `Read at ${new Date().toLocaleTimeString()}`;
+      transport = await openSession(connection.config, "/stats/live");
+      if (!wanted()) end(transport);
+      else await readAll(transport, show);
     } catch (error) {
-      if (connection.open) age.textContent = `Could not be read: ${error.message}`;
+      if (wanted()) age.textContent = `Could not be read: ${error.message}`;
     } finally {
-      busy = false;
+      end(transport);
+      transport = null;
+      opening = false;
     }
   }
 
   connection.addEventListener("state", () => {
-    if (connection.state === "connected") read();
-    else if (!connection.open && seen) age.textContent = "Last read before the connection ended";
+    follow();
+    if (!connection.open && seen) age.textContent = "As of the end of the connection";
   });
-  document.addEventListener("visibilitychange", read);
-  setInterval(read, EVERY);
+  document.addEventListener("visibilitychange", follow);
+  setInterval(follow, RETRY);
 }
 
-async function once(config) {
-  const transport = await openSession(config, "/stats");
-  try {
-    const reader = transport.incomingUnidirectionalStreams.getReader();
+/** Gives each object to `show` until the session is over. */
+async function readAll(transport, show) {
+  const reader = transport.incomingUnidirectionalStreams.getReader();
+  for (;;) {
     const { value, done } = await reader.read();
-    if (done) throw new Error("the server sent no statistics");
-    return JSON.parse(await readText(value));
-  } finally {
-    try {
-      transport.close();
-    } catch {
-      // It was closed already.
-    }
+    if (done) return;
+    show(JSON.parse(await readText(value)));
+  }
+}
+
+function end(transport) {
+  try {
+    transport?.close();
+  } catch {
+    // It was closed already.
   }
 }
 
 /** Whatever the server counts is shown: keys with the same first word become a group, the others stand before. */
-function fill(list, numbers) {
+function fill(list, numbers, rates) {
   const groups = new Map();
   for (const [key, value] of Object.entries(flatten(numbers))) {
     const [head, ...rest] = key.split("_");
@@ -70,10 +93,10 @@ function fill(list, numbers) {
   }
   const known = [...groups].sort(([one], [other]) => rank(one) - rank(other));
   if (server.length) known.unshift(["server", server]);
-  list.replaceChildren(...known.map(([head, members]) => block(head, members)));
+  list.replaceChildren(...known.map(([head, members]) => block(head, members, rates)));
 }
 
-function block(head, members) {
+function block(head, members, rates) {
   const section = element("section");
   const rows = element("dl", "facts");
   members.sort((one, other) => rank(one.label) - rank(other.label));
@@ -81,6 +104,7 @@ function block(head, members) {
     const line = element("div");
     line.dataset.key = key;
     line.append(element("dt", "", words(label || head)), element("dd", "", figure(key, value)));
+    if (rates.has(key)) line.append(element("dd", "rate", `${rate(key, rates.get(key))}/s`));
     rows.append(line);
   }
   section.append(element("h3", "", words(head)), rows);
@@ -115,6 +139,11 @@ function words(key) {
     .replaceAll("_", " ")
     .toLowerCase();
   return (split.charAt(0).toUpperCase() + split.slice(1)).replace(/\b(udp|quic|tls|rtt)\b/gi, (word) => word.toUpperCase());
+}
+
+function rate(key, value) {
+  if (/bytes/i.test(key)) return bytes(Math.round(value));
+  return value < 10 ? String(Number(value.toFixed(1))) : whole(Math.round(value));
 }
 
 function figure(key, value) {
