@@ -79,8 +79,9 @@ impl Phase {
             (Self::Draining { deadline }, _) if !view.busy || deadline <= view.now => {
                 // With nothing to close, the flush still covers sessions that ended a moment ago.
                 let end = if view.busy { Some(view.now) } else { view.last_end };
-                let deadline = end.map_or(view.now, |end| later(end, FLUSH_LIMIT));
-                Some((Self::Flushing { deadline, linger: CLOSE_LIMIT }, Some(Order::CloseSessions)))
+                let flushed = end.map_or(view.now, |end| later(end, FLUSH_LIMIT));
+                let linger = linger(deadline.saturating_duration_since(flushed));
+                Some((Self::Flushing { deadline: flushed, linger }, Some(Order::CloseSessions)))
             }
             (Self::Flushing { deadline, linger }, _) if view.drained || deadline <= view.now => {
                 Some((Self::Closing { deadline: later(view.now, linger) }, Some(Order::CloseConnections)))
@@ -127,6 +128,15 @@ impl Phase {
     }
 }
 
+/// How long connections may take to close when this much of the grace is left: not all of it, so that who ends in time
+/// is gone in time.
+///
+/// Closed connections only wait to repeat their close; a server that closes its socket need not (RFC 9000, section
+/// 10.2). Under load QUIC counts three inflated timeouts for it.
+fn linger(left: Duration) -> Duration {
+    if left.is_zero() { CLOSE_LIMIT } else { (left / 2).clamp(CLOSE_LEAST, CLOSE_LIMIT) }
+}
+
 /// `duration` after `now`, or a day where that cannot be represented.
 pub(crate) fn later(now: Instant, duration: Duration) -> Instant {
     now.checked_add(duration).unwrap_or_else(|| now + Duration::from_secs(24 * 3600))
@@ -137,6 +147,9 @@ const FLUSH_LIMIT: Duration = Duration::from_millis(500);
 
 /// Time for connections to be closed in an orderly way.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+
+/// Of that at least, for a close that is lost once.
+const CLOSE_LEAST: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
@@ -184,6 +197,20 @@ mod tests {
         let (phase, order) = phase.next(None, late).unwrap();
         assert_eq!(order, Some(Order::CloseSessions));
         assert_eq!(phase.deadline(), Some(now + GRACE + FLUSH_LIMIT));
+    }
+
+    #[test]
+    fn who_ends_in_time_is_gone_in_time() {
+        let now = Instant::now();
+        let grace = Duration::from_secs(2);
+        for (ended, linger) in [(0, 750), (500, 500), (1_000, 250), (1_490, 100), (1_500, 1_000), (2_000, 1_000)] {
+            let ended = now + Duration::from_millis(ended);
+            let (phase, _) = Phase::Running.next(Some(Shutdown::Graceful(grace)), view(now)).unwrap();
+            let (phase, _) = phase.next(None, View { last_end: Some(ended), ..view(ended) }).unwrap();
+            let flushed = ended + FLUSH_LIMIT;
+            let (phase, _) = phase.next(None, view(flushed)).unwrap();
+            assert_eq!(phase.deadline(), Some(flushed + Duration::from_millis(linger)));
+        }
     }
 
     #[test]
