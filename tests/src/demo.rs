@@ -8,7 +8,8 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+pub use rustix::process::Signal;
+use rustix::process::{Pid, kill_process};
 use serde_json::Value;
 
 /// A running `transom demo` on free ports of 127.0.0.1. It is killed when this is dropped.
@@ -98,12 +99,28 @@ impl Demo {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Sends a signal.
+    ///
+    /// # Errors
+    /// The process is gone.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), signal)?)
+    }
+
     /// Sends SIGTERM and waits for the end.
     ///
     /// # Errors
     /// It did not end in time; it is killed then.
-    pub fn stop(mut self) -> io::Result<Stopped> {
-        kill_process(Pid::from_child(&self.child), Signal::TERM)?;
+    pub fn stop(self) -> io::Result<Stopped> {
+        self.signal(Signal::TERM)?;
+        self.wait()
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Errors
+    /// It did not end in time; it is killed then.
+    pub fn wait(mut self) -> io::Result<Stopped> {
         let until = Instant::now() + STOP;
         while Instant::now() < until {
             if let Some(status) = self.child.try_wait()? {
@@ -113,7 +130,7 @@ impl Demo {
             }
             thread::sleep(Duration::from_millis(20));
         }
-        Err(io::Error::other("the server did not end after SIGTERM"))
+        Err(io::Error::other("the server did not end after the signal"))
     }
 }
 
