@@ -35,7 +35,9 @@ pub(super) fn endpoint(config: &Config) -> Arc<quinn::EndpointConfig> {
 
 /// quinn's own connection ids come from the system's random numbers, and a recorded packet names one.
 fn lone_worker(seed: [u8; 32]) -> Worker {
-    let key = seed.first_chunk().copied().unwrap_or_default();
+    // A seed may be a small number, and a worker's key must look random.
+    let mut key = [0; 16];
+    SeededTokens(seed).sign(b"connection ids", &mut key);
     Worker::new(0, key)
 }
 
