@@ -18,6 +18,7 @@ const { startDemo, startForeignSite } = await import("./lib/demo.mjs");
 const { launch } = await import("./lib/drivers.mjs");
 const { protocolScenarios } = await import("./scenarios/protocol.mjs");
 const { endingScenarios } = await import("./scenarios/endings.mjs");
+const { exampleScenarios } = await import("./scenarios/examples.mjs");
 const { pageScenarios } = await import("./scenarios/page.mjs");
 
 const { values: options } = parseArgs({
@@ -28,7 +29,7 @@ const SCENARIO_LIMIT = 120_000;
 const artefacts = here("../artefacts");
 mkdirSync(artefacts, { recursive: true });
 
-const scenarios = [...protocolScenarios, ...endingScenarios, ...pageScenarios];
+const scenarios = [...protocolScenarios, ...endingScenarios, ...exampleScenarios, ...pageScenarios];
 let passed = 0;
 let failed = 0;
 
