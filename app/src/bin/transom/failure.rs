@@ -22,6 +22,17 @@ impl Failure {
         self
     }
 
+    /// The same failure with more to say.
+    pub(crate) fn and(mut self, more: &str) -> Self {
+        self.sentence.push_str(more);
+        self
+    }
+
+    /// Whether the command would exit with this status.
+    pub(crate) fn is(&self, status: u8) -> bool {
+        self.status == status
+    }
+
     /// The exit status of the command.
     pub(crate) fn status(&self) -> ExitCode {
         ExitCode::from(self.status)

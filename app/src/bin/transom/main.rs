@@ -1,11 +1,13 @@
-//! The `transom` command: a demo server, a netcat for WebTransport, and certificates for development.
+//! The `transom` command: a demo server, a netcat and a load for WebTransport, and certificates for development.
 
+mod bench;
 mod cert;
 mod connect;
 mod demo;
 mod failure;
 mod json;
 mod output;
+mod remote;
 mod signals;
 
 use std::io::IsTerminal;
@@ -16,7 +18,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::failure::Failure;
 
-/// WebTransport from the command line: a demo server, a netcat, certificates.
+/// WebTransport from the command line: a demo server, a netcat, a load, certificates.
 #[derive(Debug, Parser)]
 #[command(name = "transom", version, propagate_version = true, max_term_width = 100)]
 struct Cli {
@@ -30,6 +32,8 @@ enum Command {
     Demo(demo::Args),
     /// Open a session and connect it to standard input and output
     Connect(connect::Args),
+    /// Measure how fast a server is from here
+    Bench(bench::Args),
     /// Make a self-signed certificate that browsers accept by its hash
     Cert(cert::Args),
 }
@@ -38,11 +42,12 @@ fn main() -> ExitCode {
     let command = Cli::parse().command;
     log_to_stderr(match &command {
         Command::Demo(args) => args.log_level(),
-        Command::Connect(_) | Command::Cert(_) => "error",
+        Command::Connect(_) | Command::Bench(_) | Command::Cert(_) => "error",
     });
     let outcome = match command {
         Command::Demo(args) => in_runtime(demo::run(args)),
         Command::Connect(args) => in_runtime(connect::run(args)),
+        Command::Bench(args) => in_runtime(bench::run(args)),
         Command::Cert(args) => cert::run(&args),
     };
     match outcome {
