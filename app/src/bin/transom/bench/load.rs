@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::MissedTickBehavior;
 use transom::{ClientBuilder, SendDatagramError, Session, SessionError};
@@ -19,6 +20,8 @@ use crate::remote::{self, ABNORMAL, REFUSED};
 pub(super) struct Load {
     sessions: Vec<Session>,
     tasks: JoinSet<Result<Infallible, Failure>>,
+    /// Room for connections that are being closed.
+    closing: Arc<Semaphore>,
 }
 
 impl Load {
@@ -31,7 +34,9 @@ impl Load {
         tally: &Arc<Tally>,
     ) -> Result<Self, Failure> {
         let url = scenario.url(url);
-        let mut load = Self { sessions: vec![connect(client, &url, scenario).await?], tasks: JoinSet::new() };
+        let sessions = vec![connect(client, &url, scenario).await?];
+        let closing = Arc::new(Semaphore::new(CLOSING as usize));
+        let mut load = Self { sessions, tasks: JoinSet::new(), closing };
         for number in 0..in_flight {
             let (session, tally) = (load.sessions[0].clone(), Arc::clone(tally));
             match scenario {
@@ -50,7 +55,9 @@ impl Load {
                     let session = load.sessions.last().unwrap_or(&session).clone();
                     load.tasks.spawn(download(session, tally));
                 }
-                Scenario::Handshakes => _ = load.tasks.spawn(handshakes(client.clone(), url.clone(), tally)),
+                Scenario::Handshakes => {
+                    load.tasks.spawn(handshakes(client.clone(), url.clone(), tally, Arc::clone(&load.closing)));
+                }
             }
         }
         Ok(load)
@@ -80,6 +87,8 @@ impl Load {
             closing.spawn(session.shutdown(0, ""));
         }
         closing.join_all().await;
+        // Each takes a second or so at most, and then the server does not hear of it.
+        let _ = tokio::time::timeout(CLOSING_LIMIT, self.closing.acquire_many(CLOSING)).await;
     }
 }
 
@@ -162,13 +171,24 @@ async fn download(session: Session, tally: Arc<Tally>) -> Result<Infallible, Fai
     Err(closed(&session))
 }
 
-/// One connection with a session after the other.
-async fn handshakes(client: ClientBuilder, url: String, tally: Arc<Tally>) -> Result<Infallible, Failure> {
+/// One connection with a session after the other. Closing takes some round trips and is nobody's measure, so that others are
+/// made meanwhile.
+async fn handshakes(
+    client: ClientBuilder,
+    url: String,
+    tally: Arc<Tally>,
+    closing: Arc<Semaphore>,
+) -> Result<Infallible, Failure> {
     loop {
         let began = Instant::now();
         let session = client.connect(&url).await.map_err(|error| remote::no_session(&url, &error))?;
         tally.done(began.elapsed());
-        session.shutdown(0, "").await;
+        // Nobody closes the semaphore.
+        let room = Arc::clone(&closing).acquire_owned().await;
+        tokio::spawn(async move {
+            session.shutdown(0, "").await;
+            drop(room);
+        });
     }
 }
 
@@ -197,3 +217,9 @@ static CHUNK: [u8; 64 * 1024] = [0x5a; 64 * 1024];
 
 /// How often one looks up from the work.
 const TICK: Duration = Duration::from_millis(100);
+
+/// Connections that are being closed at a time: each has a socket, of which a process may often have no more than 1,024.
+const CLOSING: u32 = 512;
+
+/// How long to wait for them in the end.
+const CLOSING_LIMIT: Duration = Duration::from_secs(2);

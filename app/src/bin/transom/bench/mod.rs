@@ -132,10 +132,11 @@ Scenarios, and what the server has to have:
 `transom demo` has all of these, with https://127.0.0.1:4433/echo as URL.
 
 Under way at a time are streams or datagrams of one session, streams of one upload, downloads with
-a connection each, or handshakes. Latencies are from the first byte written to the last one read,
-or from the first packet to the session. A datagram is lost when it is not back after a second, or
-when thousands of later ones were sent. What is uploaded counts when QUIC has taken it, at most
-512 KiB before it arrives. The client needs processor time, too: of the server's, if they share it.
+a connection each, or handshakes, while up to 512 more connections are closing. Latencies are from
+the first byte written to the last one read, or from the first packet to the session. A datagram
+is lost when it is not back after a second, or when thousands of later ones were sent. What is
+uploaded counts when QUIC has taken it, at most 512 KiB before it arrives. The client needs
+processor time, too: of the server's, if they share it.
 
 Exit status:
   0  everything was measured
