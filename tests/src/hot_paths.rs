@@ -1,7 +1,7 @@
 //! The core's hot paths, each so often, for instructions to be counted: see `tests/instructions/run`.
 //!
 //! A client core and a server core that hand packets to each other at once, in virtual time. Only what the server does
-//! happens inside [`measured_turn`], whose name the counter looks for.
+//! happens inside `measured_turn`, whose name the counter looks for.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
