@@ -9,14 +9,6 @@ async fn datagrams(session: &Session) -> Result<(), SessionError> {
     Ok(())
 }
 
-async fn streams(session: &Session) -> Result<(), SessionError> {
-    while let Some(stream) = session.accept_bi().await? {
-        // Each in a task of its own: one slow stream does not hold up the others.
-        tokio::spawn(echo_stream(stream));
-    }
-    Ok(())
-}
-
 async fn echo_stream(mut stream: BiStream) -> Result<(), SessionError> {
     stream.send.write_all(b"ECHO: ").await?;
     // As it comes: what does not fit is not read, and so the client has to wait.
@@ -29,7 +21,8 @@ async fn echo_stream(mut stream: BiStream) -> Result<(), SessionError> {
 
 async fn echo(session: Session) -> Result<(), SessionError> {
     println!("session from {}", session.remote_address());
-    tokio::try_join!(datagrams(&session), streams(&session))?;
+    // All streams at the same time: a slow one does not hold up the others.
+    tokio::try_join!(datagrams(&session), session.for_each_bi(echo_stream))?;
     Ok(())
 }
 

@@ -2,10 +2,11 @@
 //!
 //! With `default-features = false, features = ["smol", "ring"]` there is no tokio in the program.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use smol::future::try_zip;
-use transom::{ServerApp, Session, SessionError, Smol, Tls};
+use transom::{BiStream, ServerApp, Session, SessionError, Smol, Tls};
 
 async fn datagrams(session: &Session) -> Result<(), SessionError> {
     while let Some(data) = session.recv_datagram().await? {
@@ -14,22 +15,14 @@ async fn datagrams(session: &Session) -> Result<(), SessionError> {
     Ok(())
 }
 
-async fn streams(session: &Session) -> Result<(), SessionError> {
-    while let Some(stream) = session.accept_bi().await? {
-        // Streams are futures-io's AsyncRead and AsyncWrite.
-        let (mut send, recv) = stream.split();
-        let copying = async move {
-            if smol::io::copy(recv, &mut send).await.is_ok() {
-                let _ = send.finish();
-            }
-        };
-        smol::spawn(copying).detach();
-    }
-    Ok(())
+async fn echo_stream(BiStream { mut send, recv }: BiStream) -> Result<(), Box<dyn Error>> {
+    // Streams are futures-io's AsyncRead and AsyncWrite.
+    smol::io::copy(recv, &mut send).await?;
+    Ok(send.finish()?)
 }
 
 async fn echo(session: Session) -> Result<(), SessionError> {
-    try_zip(datagrams(&session), streams(&session)).await?;
+    try_zip(datagrams(&session), session.for_each_bi(echo_stream)).await?;
     Ok(())
 }
 

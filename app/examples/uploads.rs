@@ -14,15 +14,7 @@ async fn upload(session: &Session, mut stream: BiStream) -> Result<(), SessionEr
 }
 
 async fn uploads(session: Session) -> Result<(), SessionError> {
-    while let Some(stream) = session.accept_bi().await? {
-        let session = session.clone();
-        tokio::spawn(async move {
-            if let Err(error) = upload(&session, stream).await {
-                eprintln!("an upload failed: {error}");
-            }
-        });
-    }
-    Ok(())
+    session.for_each_bi(|stream| upload(&session, stream)).await
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

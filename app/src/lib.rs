@@ -57,6 +57,7 @@ mod datagrams;
 mod diagnostics;
 mod driver;
 mod error;
+mod for_each;
 mod group;
 #[cfg(doctest)]
 mod guide;

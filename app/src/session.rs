@@ -146,7 +146,7 @@ impl Session {
     /// Dropping the future loses no stream.
     pub async fn accept_uni(&self) -> Result<Option<RecvStream>, SessionError> {
         let stream = self.accept(Direction::Unidirectional, Kind::AcceptUnidirectional).await?;
-        Ok(stream.map(|id| RecvStream::new(self.stream(id))))
+        Ok(stream.map(|id| self.recv_stream(id)))
     }
 
     /// Opens a bidirectional stream, waiting while the peer's stream limit is used up.
@@ -322,8 +322,12 @@ impl Session {
         StreamRef { cell: Arc::clone(&self.handle.cell), id }
     }
 
-    fn bi_stream(&self, id: StreamId) -> BiStream {
-        BiStream { send: SendStream::new(self.stream(id)), recv: RecvStream::new(self.stream(id)) }
+    pub(crate) fn recv_stream(&self, id: StreamId) -> RecvStream {
+        RecvStream::new(self.stream(id))
+    }
+
+    pub(crate) fn bi_stream(&self, id: StreamId) -> BiStream {
+        BiStream { send: SendStream::new(self.stream(id)), recv: self.recv_stream(id) }
     }
 
     async fn accept(&self, direction: Direction, kind: Kind) -> Result<Option<StreamId>, SessionError> {

@@ -18,6 +18,8 @@ pub struct Socket<R> {
     io: Arc<Io<R>>,
     /// `BATCH_SIZE` buffers of one message each, side by side. The system touches only the pages it fills.
     buffer: Vec<u8>,
+    /// How many of them the next call offers to the system.
+    offered: usize,
 }
 
 /// What both halves share.
@@ -42,31 +44,38 @@ impl<R: Readiness> Socket<R> {
     pub fn new(readiness: R) -> io::Result<Self> {
         let state = UdpSocketState::new(readiness.socket())?;
         let message_size = if state.gro_segments() > 1 { JOINED_MESSAGE_SIZE } else { SINGLE_MESSAGE_SIZE };
-        Ok(Self { io: Arc::new(Io { readiness, state }), buffer: vec![0; BATCH_SIZE * message_size] })
+        Ok(Self {
+            io: Arc::new(Io { readiness, state }),
+            buffer: vec![0; BATCH_SIZE * message_size],
+            offered: MIN_OFFER,
+        })
     }
 
     /// One system call: receives up to `BATCH_SIZE` messages, each of which may hold several datagrams.
     fn receive_batch(&mut self, sink: &mut dyn FnMut(Receive)) -> io::Result<()> {
+        let offered = self.offered;
         let message_size = self.buffer.len() / BATCH_SIZE;
         let mut meta = [RecvMeta::default(); BATCH_SIZE];
         let count = {
-            let mut buffers = self.buffer.chunks_exact_mut(message_size);
-            // `chunks_exact_mut` has exactly BATCH_SIZE pieces here; an empty buffer would only receive nothing.
-            let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
-                std::array::from_fn(|_| IoSliceMut::new(buffers.next().unwrap_or_default()));
+            let mut slices: [IoSliceMut<'_>; BATCH_SIZE] = std::array::from_fn(|_| IoSliceMut::new(&mut []));
+            for (slice, buffer) in slices[..offered].iter_mut().zip(self.buffer.chunks_exact_mut(message_size)) {
+                *slice = IoSliceMut::new(buffer);
+            }
             let Io { readiness, state } = &*self.io;
             let mut count = 0;
             let result = readiness.try_read(|| {
-                count = state.recv(readiness.socket(), &mut slices, &mut meta)?;
+                count = state.recv(readiness.socket(), &mut slices[..offered], &mut meta)?;
                 // A batch that is not full took all there was. Saying so makes the runtime wait for the next event,
                 // which saves a system call that would find nothing.
-                if count < BATCH_SIZE && SHORT_BATCH_MEANS_EMPTY { Err(ErrorKind::WouldBlock.into()) } else { Ok(()) }
+                if count < offered && SHORT_BATCH_MEANS_EMPTY { Err(ErrorKind::WouldBlock.into()) } else { Ok(()) }
             });
             match result {
                 Err(error) if count == 0 => return Err(error),
                 _ => count,
             }
         };
+        let bytes: usize = meta[..count].iter().map(|meta| meta.len).sum();
+        self.offered = next_offer(offered, count, bytes);
         for (message, meta) in self.buffer.chunks_exact(message_size).zip(&meta[..count]) {
             split(&message[..meta.len.min(message_size)], meta, sink);
         }
@@ -135,6 +144,27 @@ impl<R: fmt::Debug> fmt::Debug for Socket<R> {
     }
 }
 
+/// How many messages to ask for after `count` of `offered` came with `bytes`.
+///
+/// Every datagram is copied into memory of its own. Where the kernel joins many of them, a full batch would be megabytes:
+/// out of the processor's caches, and out of what an allocator keeps ready, before the first byte is looked at. And where
+/// one message comes at a time, to prepare room for many costs more than to ask twice.
+fn next_offer(offered: usize, count: usize, bytes: usize) -> usize {
+    if bytes > BATCH_BYTES || count <= offered / 4 {
+        (offered / 2).max(MIN_OFFER)
+    } else if count == offered {
+        (offered * 2).min(BATCH_SIZE)
+    } else {
+        offered
+    }
+}
+
+/// Bytes that one system call should bring at most; what it offers approaches that by halves.
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// Messages of up to 64 KiB each that are asked for in any case.
+const MIN_OFFER: usize = if BATCH_SIZE < 4 { BATCH_SIZE } else { 4 };
+
 /// Whether receiving fewer messages than asked for means that no more are waiting: true of recvmmsg, and only used where
 /// every later arrival is a new event.
 const SHORT_BATCH_MEANS_EMPTY: bool = cfg!(any(target_os = "linux", target_os = "android"));
@@ -147,3 +177,40 @@ const SINGLE_MESSAGE_SIZE: usize = 9_216;
 
 /// Errors and false alarms taken in a row before other tasks get their turn.
 const MAX_RECEIVE_ATTEMPTS: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is offered after `calls` calls that each bring `messages` of `size` bytes, or as many as were offered.
+    fn offered_after(calls: usize, messages: usize, size: usize) -> usize {
+        (0..calls).fold(MIN_OFFER, |offered, _| {
+            let count = messages.min(offered);
+            next_offer(offered, count, count * size)
+        })
+    }
+
+    #[test]
+    fn single_messages_get_little_room_and_floods_of_small_ones_all_there_is() {
+        assert_eq!(offered_after(10, 1, 1200), MIN_OFFER);
+        assert_eq!(offered_after(3, 1000, 1200), BATCH_SIZE);
+        assert_eq!(next_offer(BATCH_SIZE, 1, 1200), BATCH_SIZE / 2, "and it goes back when it is quiet");
+    }
+
+    #[test]
+    fn joined_messages_stay_near_the_bound_in_bytes() {
+        for calls in 1..20 {
+            let offered = offered_after(calls, 1000, JOINED_MESSAGE_SIZE);
+            assert!(offered * JOINED_MESSAGE_SIZE <= 2 * BATCH_BYTES, "{offered} after {calls}");
+        }
+    }
+
+    #[test]
+    fn there_is_always_room_for_some() {
+        for (count, bytes) in [(0, 0), (1, usize::MAX), (BATCH_SIZE, BATCH_BYTES), (BATCH_SIZE, BATCH_BYTES + 1)] {
+            for offered in MIN_OFFER..=BATCH_SIZE {
+                assert!((MIN_OFFER..=BATCH_SIZE).contains(&next_offer(offered, count, bytes)));
+            }
+        }
+    }
+}

@@ -16,6 +16,13 @@ impl Patience {
         self.waited = if waits { self.waited + 1 } else { 0 };
         waits
     }
+
+    /// Whether to do nothing at all in this turn, since the last one waited and nobody has said anything yet.
+    pub(super) fn goes_on(&mut self, asked: impl FnOnce() -> bool) -> bool {
+        let goes_on = (1..MAX_WAITED).contains(&self.waited) && !asked();
+        self.waited += u8::from(goes_on);
+        goes_on
+    }
 }
 
 const MAX_WAITED: u8 = 2;
@@ -33,6 +40,17 @@ mod tests {
             [true, true, false, true, true, false],
             "something is sent though tasks are woken all the time"
         );
+    }
+
+    #[test]
+    fn waiting_costs_no_turn_and_no_more_time() {
+        let mut patience = Patience::default();
+        assert!(!patience.goes_on(|| false), "nobody was woken");
+        assert!(patience.waits(true, false));
+        assert!(!patience.goes_on(|| true), "somebody has spoken");
+        assert!(patience.goes_on(|| false));
+        assert!(!patience.goes_on(|| false), "two turns are over");
+        assert!(!patience.waits(true, false), "and something is sent");
     }
 
     #[test]

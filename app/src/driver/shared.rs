@@ -249,6 +249,11 @@ impl State {
         asked
     }
 
+    /// For the driver: whether a handle left something to send since it last ran.
+    pub(crate) fn driver_is_asked(&self) -> bool {
+        self.driver.asked
+    }
+
     /// For the driver: it runs again without being woken, after the tasks it is about to wake.
     pub(crate) fn driver_returns(&mut self) {
         self.driver.scheduled = true;

@@ -36,6 +36,10 @@ struct Outcome {
 impl Driver {
     /// Receive, lock, feed, poll, unlock, send, wake.
     pub(super) fn turn(&mut self, context: &mut Context<'_>) -> Next {
+        let Self { patience, shared, received, .. } = self;
+        if received.is_empty() && patience.goes_on(|| shared.act(|state| state.driver_is_asked())) {
+            return Next::Yield;
+        }
         match self.try_turn(context) {
             Ok(next) => next,
             Err(error) => {

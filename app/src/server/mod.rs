@@ -43,6 +43,7 @@ pub use facts::{Identity, Origin, PeerAddress, Subprotocol};
 pub use handler::{Handler, Job};
 pub use hooks::StatefulMiddleware;
 pub use http_fallback::HttpResponse;
+pub(crate) use outcome::failure_of;
 pub use outcome::{CloseCode, IntoOutcome, Outcome};
 pub use parts::Parts;
 pub use request::SessionRequest;

@@ -101,6 +101,14 @@ fn failure<E: Display + 'static>(error: &E) -> Kind {
     Kind::Failed { code: FAILURE_CODE, reason: error.to_string() }
 }
 
+/// The code and reason of an outcome that is a failure of its own, not of the session under it.
+pub(crate) fn failure_of(outcome: Outcome) -> Option<(u32, String)> {
+    match outcome.0 {
+        Kind::Failed { code, reason } => Some((code, reason)),
+        Kind::Done | Kind::Ended(_) => None,
+    }
+}
+
 /// The code of a session whose handler failed without naming one.
 pub(crate) const FAILURE_CODE: u32 = 1;
 

@@ -11,19 +11,14 @@ use transom::{BiStream, ServerApp, Session, SessionError, State, Tls};
 use super::{Failure, Setup, core_loop};
 use crate::payload;
 
-/// How handlers start what runs beside them.
-pub(super) trait Spawn: Clone + Send + Sync + 'static {
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
-}
-
 /// The app with its routes.
-pub(super) fn app<E: Spawn>(setup: &Setup, spawner: E) -> ServerApp<Shared<E>> {
-    let state = Shared { spawner, chunk: payload::chunk(), names: Arc::default(), listeners: Arc::default() };
+pub(super) fn app(setup: &Setup) -> ServerApp<Shared> {
+    let state = Shared { chunk: payload::chunk(), names: Arc::default(), listeners: Arc::default() };
     ServerApp::with_state(state)
-        .route("/echo", echo::<E>)
-        .route("/sink", sink::<E>)
-        .route("/source", source::<E>)
-        .route("/broadcast", broadcast::<E>)
+        .route("/echo", echo)
+        .route("/sink", sink)
+        .route("/source", source)
+        .route("/broadcast", broadcast)
         .config(core_loop::config(setup.tuning))
 }
 
@@ -38,20 +33,14 @@ pub(super) fn tls(setup: &Setup) -> Result<Tls, Failure> {
 }
 
 #[derive(Clone)]
-pub(super) struct Shared<E> {
-    spawner: E,
+pub(super) struct Shared {
     chunk: Bytes,
     names: Arc<AtomicU64>,
     listeners: Arc<Mutex<BTreeMap<u64, Session>>>,
 }
 
-async fn echo<E: Spawn>(session: Session, State(shared): State<Shared<E>>) -> Result<(), SessionError> {
-    let streams = async {
-        while let Some(stream) = session.accept_bi().await? {
-            shared.spawner.spawn(echo_stream(stream));
-        }
-        Ok(())
-    };
+async fn echo(session: Session) -> Result<(), SessionError> {
+    let streams = session.for_each_bi(echo_stream);
     let datagrams = async {
         while let Some(datagram) = session.recv_datagram().await? {
             _ = session.send_datagram(datagram);
@@ -61,53 +50,43 @@ async fn echo<E: Spawn>(session: Session, State(shared): State<Shared<E>>) -> Re
     try_zip(streams, datagrams).await.map(|_| ())
 }
 
-async fn echo_stream(stream: BiStream) {
-    let BiStream { mut send, mut recv } = stream;
-    while let Ok(Some(bytes)) = recv.read_bytes(usize::MAX).await {
-        if send.write_bytes(bytes).await.is_err() {
-            return;
-        }
+async fn echo_stream(BiStream { mut send, mut recv }: BiStream) -> Result<(), SessionError> {
+    while let Some(bytes) = recv.read_bytes(usize::MAX).await? {
+        send.write_bytes(bytes).await?;
     }
-    _ = send.finish();
+    Ok(send.finish()?)
 }
 
-async fn sink<E: Spawn>(session: Session, State(shared): State<Shared<E>>) -> Result<(), SessionError> {
-    while let Some(BiStream { mut send, mut recv }) = session.accept_bi().await? {
-        shared.spawner.spawn(async move {
-            let mut count = 0;
-            while let Ok(Some(bytes)) = recv.read_bytes(usize::MAX).await {
-                count += bytes.len() as u64;
-            }
-            _ = send.write_all(&count.to_be_bytes()).await;
-            _ = send.finish();
-        });
-    }
-    Ok(())
+async fn sink(session: Session) -> Result<(), SessionError> {
+    session.for_each_bi(count_stream).await
 }
 
-async fn source<E: Spawn>(session: Session, State(shared): State<Shared<E>>) -> Result<(), SessionError> {
-    while let Some(BiStream { mut send, mut recv }) = session.accept_bi().await? {
-        let chunk = shared.chunk.clone();
-        shared.spawner.spawn(async move {
-            let mut size = [0; 8];
-            if recv.read_exact(&mut size).await.is_err() {
-                return;
-            }
-            let mut left = u64::from_be_bytes(size);
-            while left > 0 {
-                let piece = chunk.slice(..chunk.len().min(usize::try_from(left).unwrap_or(usize::MAX)));
-                left -= piece.len() as u64;
-                if send.write_bytes(piece).await.is_err() {
-                    return;
-                }
-            }
-            _ = send.finish();
-        });
+async fn count_stream(BiStream { mut send, mut recv }: BiStream) -> Result<(), SessionError> {
+    let mut count = 0;
+    while let Some(bytes) = recv.read_bytes(usize::MAX).await? {
+        count += bytes.len() as u64;
     }
-    Ok(())
+    send.write_all(&count.to_be_bytes()).await?;
+    Ok(send.finish()?)
 }
 
-async fn broadcast<E: Spawn>(session: Session, State(shared): State<Shared<E>>) -> Result<(), SessionError> {
+async fn source(session: Session, State(shared): State<Shared>) -> Result<(), SessionError> {
+    session.for_each_bi(|stream| fill_stream(stream, &shared.chunk)).await
+}
+
+async fn fill_stream(BiStream { mut send, mut recv }: BiStream, chunk: &Bytes) -> Result<(), Failure> {
+    let mut size = [0; 8];
+    recv.read_exact(&mut size).await?;
+    let mut left = u64::from_be_bytes(size);
+    while left > 0 {
+        let piece = chunk.slice(..chunk.len().min(usize::try_from(left).unwrap_or(usize::MAX)));
+        left -= piece.len() as u64;
+        send.write_bytes(piece).await?;
+    }
+    Ok(send.finish()?)
+}
+
+async fn broadcast(session: Session, State(shared): State<Shared>) -> Result<(), SessionError> {
     let name = shared.names.fetch_add(1, Ordering::Relaxed);
     shared.listeners.lock().expect("nobody panics").insert(name, session.clone());
     while let Ok(Some(datagram)) = session.recv_datagram().await {

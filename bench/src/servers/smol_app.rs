@@ -8,26 +8,17 @@ use std::sync::Arc;
 use smol::Executor;
 use transom::Smol;
 
-use super::app::{Spawn, app, tls};
+use super::app::{app, tls};
 use super::{Failure, Setup, announce};
 
 pub(super) fn serve(setup: &Setup) -> Result<(), Failure> {
     let executor = Arc::new(Executor::new());
     let runtime = Arc::new(Smol::with_executor(&executor));
     smol::block_on(executor.run(async {
-        let app = app(setup, OnExecutor(Arc::clone(&executor))).runtime(runtime);
+        let app = app(setup).runtime(runtime);
         let server = app.bind(setup.listen, tls(setup)?).start()?;
         announce(server.local_addrs()[0]);
         server.wait().await?;
         Ok(())
     }))
-}
-
-#[derive(Clone)]
-struct OnExecutor(Arc<Executor<'static>>);
-
-impl Spawn for OnExecutor {
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.0.spawn(task).detach();
-    }
 }

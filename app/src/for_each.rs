@@ -1,0 +1,112 @@
+//! Serving the streams of a session side by side, in the task that asks for it.
+
+use std::future::{Future, poll_fn};
+use std::task::{Context, Poll};
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use transom_core::{Direction, SessionEnd, StreamId};
+
+use crate::driver::{Kind, Place};
+use crate::error::SessionError;
+use crate::server::{IntoOutcome, failure_of};
+use crate::session::{Session, none_if_clean};
+use crate::stream::{BiStream, RecvStream};
+
+impl Session {
+    /// Serves every bidirectional stream that the peer opens, all of them at the same time, until the session is closed
+    /// by either side and the last stream was served.
+    ///
+    /// `serve` makes a future for each stream. They all run in the task that awaits this, each when something happened
+    /// for it: that is cheaper than a task for each stream, may borrow what is around, and ends with the caller. So they
+    /// must not block or compute for long; what does so belongs into a task of its own. At most
+    /// [`Config::max_bidi_streams`](crate::Config::max_bidi_streams) are open at a time.
+    ///
+    /// What a future returns says how it went with its stream alone: an error is logged at the level `debug`, and the
+    /// other streams go on. A panic is the caller's.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Ended`] when the session ended without being closed: the connection was lost, or a side
+    /// aborted.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops those of the streams under way, which resets and stops these streams with code 0. No
+    /// other stream is lost.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use transom::{BiStream, Session, SessionError};
+    ///
+    /// async fn echo(session: Session) -> Result<(), SessionError> {
+    ///     session.for_each_bi(echo_stream).await
+    /// }
+    ///
+    /// async fn echo_stream(mut stream: BiStream) -> Result<(), SessionError> {
+    ///     while let Some(data) = stream.recv.read_bytes(64 * 1024).await? {
+    ///         stream.send.write_bytes(data).await?;
+    ///     }
+    ///     Ok(stream.send.finish()?)
+    /// }
+    /// ```
+    pub async fn for_each_bi<F, Fut>(&self, mut serve: F) -> Result<(), SessionError>
+    where
+        F: FnMut(BiStream) -> Fut,
+        Fut: Future<Output: IntoOutcome>,
+    {
+        let serve = |id| logged(id, serve(self.bi_stream(id)));
+        self.for_each(Direction::Bidirectional, Kind::AcceptBidirectional, serve).await
+    }
+
+    /// Serves every unidirectional stream that the peer opens, as [`for_each_bi`](Self::for_each_bi) does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`for_each_bi`](Self::for_each_bi).
+    ///
+    /// # Cancel safety
+    ///
+    /// That of [`for_each_bi`](Self::for_each_bi).
+    pub async fn for_each_uni<F, Fut>(&self, mut serve: F) -> Result<(), SessionError>
+    where
+        F: FnMut(RecvStream) -> Fut,
+        Fut: Future<Output: IntoOutcome>,
+    {
+        let serve = |id| logged(id, serve(self.recv_stream(id)));
+        self.for_each(Direction::Unidirectional, Kind::AcceptUnidirectional, serve).await
+    }
+
+    async fn for_each<Fut>(
+        &self,
+        direction: Direction,
+        kind: Kind,
+        mut serve: impl FnMut(StreamId) -> Fut,
+    ) -> Result<(), SessionError>
+    where
+        Fut: Future<Output = ()>,
+    {
+        let mut place = Place::new(self.cell(), kind);
+        let mut serving = FuturesUnordered::new();
+        let mut ended = None;
+        let poll = |context: &mut Context<'_>| -> Poll<SessionEnd> {
+            while ended.is_none() {
+                match place.poll(context, |mut session| session.accept(direction)) {
+                    Poll::Ready(Ok(id)) => serving.push(serve(id)),
+                    Poll::Ready(Err(end)) => ended = Some(end),
+                    Poll::Pending => break,
+                }
+            }
+            while let Poll::Ready(Some(())) = serving.poll_next_unpin(context) {}
+            if serving.is_empty() { ended.take().map_or(Poll::Pending, Poll::Ready) } else { Poll::Pending }
+        };
+        none_if_clean::<()>(Err(poll_fn(poll).await)).map(|_| ())
+    }
+}
+
+/// A stream's future, whose failure nobody else would hear of.
+async fn logged(id: StreamId, serving: impl Future<Output: IntoOutcome>) {
+    if let Some((code, reason)) = failure_of(serving.await.into_outcome()) {
+        tracing::debug!(stream = %id, code, reason, "serving a stream failed");
+    }
+}
