@@ -16,10 +16,13 @@ struct Args {
     /// Windows and limits: the same for all, or those each library has by itself.
     #[arg(long, value_enum, default_value = "tuned")]
     tuning: Tuning,
+    /// Workers, each with a thread of its own, where the server is `tokio`.
+    #[arg(long, default_value = "1")]
+    workers: u8,
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
     let certificate = Certificate::new().expect("a certificate can be made");
-    servers::serve(args.name, &Setup { listen: args.listen, certificate, tuning: args.tuning })
+    servers::serve(args.name, &Setup { listen: args.listen, certificate, tuning: args.tuning, workers: args.workers })
 }

@@ -25,6 +25,7 @@ pub enum Scenario {
     Upload { streams: usize },
     Download { streams: usize },
     Streams { in_flight: usize },
+    Work { in_flight: usize },
     Datagrams { size: usize, in_flight: usize },
     Broadcast { size: usize, sessions: usize },
     Idle { sessions: usize },
@@ -33,7 +34,7 @@ pub enum Scenario {
 
 impl Scenario {
     /// All there are, by name.
-    pub const ALL: [(&'static str, Self); 17] = [
+    pub const ALL: [(&'static str, Self); 18] = [
         ("streams-64", Self::Streams { in_flight: 64 }),
         ("streams-1", Self::Streams { in_flight: 1 }),
         ("datagrams-32-64", Self::Datagrams { size: 32, in_flight: 64 }),
@@ -50,6 +51,7 @@ impl Scenario {
         ("broadcast-1100", Self::Broadcast { size: 1_100, sessions: 1_000 }),
         ("idle-1000", Self::Idle { sessions: 1_000 }),
         ("idle-5000", Self::Idle { sessions: 5_000 }),
+        ("work-4", Self::Work { in_flight: 4 }),
         ("sessions-200", Self::Sessions { sessions: 200 }),
     ];
 
@@ -91,7 +93,8 @@ pub fn run(scenario: Scenario, target: &Target) -> Result<Outcome> {
         Scenario::Handshakes { in_flight } => handshakes::run(target, in_flight),
         Scenario::Upload { streams } => bulk::upload(target, streams),
         Scenario::Download { streams } => bulk::download(target, streams),
-        Scenario::Streams { in_flight } => streams::run(target, in_flight),
+        Scenario::Streams { in_flight } => streams::run(target, "/echo", in_flight),
+        Scenario::Work { in_flight } => streams::run(target, "/work", in_flight),
         Scenario::Datagrams { size, in_flight } => datagrams::echo(target, size, in_flight),
         Scenario::Broadcast { size, sessions } => datagrams::broadcast(target, size, sessions),
         Scenario::Idle { sessions } => idle::run(target, sessions),

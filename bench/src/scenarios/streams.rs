@@ -9,8 +9,8 @@ use crate::client::{Client, Histogram, Session, What};
 use crate::payload;
 
 /// Small requests on bidirectional streams, each with its end, echoed.
-pub(super) fn run(target: &Target, in_flight: usize) -> Result<Outcome> {
-    let (client, session) = connected(target, "/echo")?;
+pub(super) fn run(target: &Target, path: &str, in_flight: usize) -> Result<Outcome> {
+    let (client, session) = connected(target, path)?;
     let mut load = Load { client, session, in_flight, next: 0, open: HashMap::new(), done: 0, latencies: None };
     load.go(target.time / 4)?;
     load.latencies = Some(Histogram::default());

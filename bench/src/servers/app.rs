@@ -1,6 +1,7 @@
 //! A `ServerApp`, written as its documentation teaches; the same for both runtimes.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -19,6 +20,7 @@ pub(super) fn app(setup: &Setup) -> ServerApp<Shared> {
         .route("/sink", sink)
         .route("/source", source)
         .route("/broadcast", broadcast)
+        .route("/work", work)
         .config(core_loop::config(setup.tuning))
 }
 
@@ -54,6 +56,22 @@ async fn echo_stream(BiStream { mut send, mut recv }: BiStream) -> Result<(), Se
     while let Some(bytes) = recv.read_bytes(usize::MAX).await? {
         send.write_bytes(bytes).await?;
     }
+    Ok(send.finish()?)
+}
+
+async fn work(session: Session, State(shared): State<Shared>) -> Result<(), SessionError> {
+    session.for_each_bi(|stream| work_stream(stream, &shared.chunk)).await
+}
+
+/// Computes for about a tenth of a millisecond, as a real handler may.
+async fn work_stream(BiStream { mut send, mut recv }: BiStream, chunk: &Bytes) -> Result<(), Failure> {
+    let message = recv.read_to_end(1_024).await?;
+    let mut hasher = DefaultHasher::new();
+    for _ in 0..WORK {
+        hasher.write(chunk);
+    }
+    std::hint::black_box(hasher.finish());
+    send.write_bytes(message).await?;
     Ok(send.finish()?)
 }
 
@@ -97,3 +115,6 @@ async fn broadcast(session: Session, State(shared): State<Shared>) -> Result<(),
     shared.listeners.lock().expect("nobody panics").remove(&name);
     Ok(())
 }
+
+/// Chunks hashed for one stream of `/work`.
+const WORK: usize = 8;

@@ -6,6 +6,7 @@
 //! | `/sink` | a bidirectional stream is read away; at its end the number of bytes comes back in 8 bytes |
 //! | `/source` | 8 bytes on a bidirectional stream ask for so many bytes of [`payload::chunk`](crate::payload::chunk) |
 //! | `/broadcast` | a datagram is sent to all sessions there, its sender among them |
+//! | `/work` | bidirectional streams come back after some computing; `tokio` and `smol` only |
 
 mod app;
 mod core_loop;
@@ -46,6 +47,7 @@ pub struct Setup {
     pub listen: SocketAddr,
     pub certificate: Certificate,
     pub tuning: Tuning,
+    pub workers: u8,
 }
 
 /// What the path of a session says.
