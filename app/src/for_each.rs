@@ -87,18 +87,24 @@ impl Session {
         Fut: Future<Output = ()>,
     {
         let mut place = Place::new(self.cell(), kind);
-        let mut serving = FuturesUnordered::new();
+        // Made with the first stream: it has room for one from the beginning, which an idle session need not have.
+        let mut serving: Option<FuturesUnordered<Fut>> = None;
         let mut ended = None;
         let poll = |context: &mut Context<'_>| -> Poll<SessionEnd> {
             while ended.is_none() {
                 match place.poll(context, |mut session| session.accept(direction)) {
-                    Poll::Ready(Ok(id)) => serving.push(serve(id)),
+                    Poll::Ready(Ok(id)) => serving.get_or_insert_default().push(serve(id)),
                     Poll::Ready(Err(end)) => ended = Some(end),
                     Poll::Pending => break,
                 }
             }
-            while let Poll::Ready(Some(())) = serving.poll_next_unpin(context) {}
-            if serving.is_empty() { ended.take().map_or(Poll::Pending, Poll::Ready) } else { Poll::Pending }
+            if let Some(serving) = &mut serving {
+                while let Poll::Ready(Some(())) = serving.poll_next_unpin(context) {}
+                if !serving.is_empty() {
+                    return Poll::Pending;
+                }
+            }
+            ended.take().map_or(Poll::Pending, Poll::Ready)
         };
         none_if_clean::<()>(Err(poll_fn(poll).await)).map(|_| ())
     }
