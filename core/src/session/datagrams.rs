@@ -146,6 +146,7 @@ mod tests {
         assert_eq!(queue.bytes(), 0);
         assert_eq!(queue.push(payload.clone(), now, 5, 10 + OVERHEAD), 0, "exactly the whole queue");
         assert!(queue.has_any(now, None));
+        assert_eq!(queue.bytes(), 10 + OVERHEAD);
         assert_eq!(queue.push(payload.clone(), now, 5, 2 * (10 + OVERHEAD)), 0);
         assert_eq!(queue.push(payload.clone(), now, 5, 2 * (10 + OVERHEAD)), 1, "the oldest goes for its bytes");
         assert_eq!(queue.push(payload, now, 2, 1_000), 1, "and for its place");
@@ -188,6 +189,18 @@ mod tests {
         assert_eq!(queue.packets, MAX_PACKETS - 1, "the last of a packet lets go of it");
         while queue.pop(now, None).0.is_some() {}
         assert_eq!((queue.packets, queue.bytes), (0, 0));
+    }
+
+    #[test]
+    fn payloads_of_two_packets_are_further_apart_than_those_of_one() {
+        // The longest frame header and prefix; a tag with the shortest packet header, frame header and prefix.
+        for (between, packets) in [(0, 2), (1, 1), (1 + 8 + 8, 1), (1 + 8 + 8 + 1, 2), (16 + 2 + 1 + 1, 2)] {
+            let (mut queue, now) = (DatagramQueue::default(), now());
+            let received = Bytes::from(vec![1; 100]);
+            queue.push(received.slice(..10), now, 10, usize::MAX);
+            queue.push(received.slice(10 + between..50), now, 10, usize::MAX);
+            assert_eq!(queue.packets, packets, "{between} bytes between");
+        }
     }
 
     proptest! {

@@ -85,6 +85,7 @@ impl Registry {
 mod tests {
     use super::*;
     use crate::Request;
+    use crate::session::flow::{Flow, SessionLimits};
     use crate::session::transition::Input;
 
     fn session(id: u64) -> SessionState {
@@ -125,5 +126,18 @@ mod tests {
             [Some(Past::Closed), Some(Past::Closed), Some(Past::Refused)]
         );
         assert_eq!(registry.past(id(MAX_GONE + 2)), None);
+    }
+
+    #[test]
+    fn one_session_under_flow_control_is_enough() {
+        let limits = SessionLimits { data: 1, bidi: 1, uni: 1 };
+        let limited = SessionState::new(SessionId(4), Request::new("h", "/"), Some(Flow::new(limits, limits)));
+        let mut registry = Registry::default();
+        registry.insert(session(0));
+        assert!(!registry.have_flow_control());
+        registry.insert(limited);
+        assert!(registry.have_flow_control());
+        registry.insert(session(8));
+        assert!(registry.have_flow_control());
     }
 }
