@@ -2,7 +2,7 @@
 //!
 //! `cargo run --example basic [ADDRESS]`; `transom connect --insecure https://localhost:4433/` is a client for it.
 
-use transom::{ServerApp, Session, Tls};
+use transom::{AllowOrigins, ServerApp, Session, Tls};
 
 async fn hold(session: Session) {
     println!("{} came for {}", session.remote_address(), session.request().path());
@@ -15,6 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // For development: in production this is `Tls::from_pem`, with files from a certificate authority.
     let tls = Tls::self_signed(["localhost", "127.0.0.1"])?;
     println!("serverCertificateHashes: {}", tls.certificate_sha256_hex());
-    ServerApp::new().route("/", hold).bind(address, tls).run()?;
+    // Any web page may connect; without this, none.
+    ServerApp::new().middleware(AllowOrigins::any()).route("/", hold).bind(address, tls).run()?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Echoes datagrams and streams, side by side.
 
-use transom::{BiStream, ServerApp, Session, SessionError, Tls};
+use transom::{AllowOrigins, BiStream, ServerApp, Session, SessionError, Tls};
 
 async fn datagrams(session: &Session) -> Result<(), SessionError> {
     while let Some(data) = session.recv_datagram().await? {
@@ -30,6 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| String::from("localhost:4433"));
     let tls = Tls::self_signed(["localhost", "127.0.0.1"])?;
     println!("serverCertificateHashes: {}", tls.certificate_sha256_hex());
-    ServerApp::new().route("/", echo).bind(address, tls).run()?;
+    // Any web page may connect; without this, none.
+    ServerApp::new().middleware(AllowOrigins::any()).route("/", echo).bind(address, tls).run()?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use transom::{Group, ServerApp, Session, SessionError, State, Tls};
+use transom::{AllowOrigins, Group, ServerApp, Session, SessionError, State, Tls};
 
 #[derive(Clone, Default)]
 struct Game {
@@ -64,6 +64,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("serverCertificateHashes: {}", tls.certificate_sha256_hex());
     let game = Game::default();
     tokio::spawn(game.clone().tick());
-    ServerApp::with_state(game).route("/play", play).bind(address, tls).await?;
+    ServerApp::with_state(game).middleware(AllowOrigins::any()).route("/play", play).bind(address, tls).await?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use smol::future::try_zip;
-use transom::{BiStream, ServerApp, Session, SessionError, Smol, Tls};
+use transom::{AllowOrigins, BiStream, ServerApp, Session, SessionError, Smol, Tls};
 
 async fn datagrams(session: &Session) -> Result<(), SessionError> {
     while let Some(data) = session.recv_datagram().await? {
@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| String::from("localhost:4433"));
     let tls = Tls::self_signed(["localhost", "127.0.0.1"])?;
     println!("serverCertificateHashes: {}", tls.certificate_sha256_hex());
-    let app = ServerApp::new().runtime(Arc::new(Smol::global())).route("/", echo);
+    let app = ServerApp::new().runtime(Arc::new(Smol::global())).middleware(AllowOrigins::any()).route("/", echo);
     smol::block_on(app.bind(address, tls).into_future())?;
     Ok(())
 }

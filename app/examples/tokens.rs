@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use tokio::sync::RwLock;
 use transom::{
-    HeaderName, HeaderValue, Query, Rejection, ServerApp, SessionError, SessionRequest, State, StatusCode, Tls,
+    AllowOrigins, HeaderName, HeaderValue, Query, Rejection, ServerApp, SessionError, SessionRequest, State,
+    StatusCode, Tls,
 };
 
 /// Users by their token, which others may change meanwhile. A real server would ask a database for hashes of tokens.
@@ -40,6 +41,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let tls = Tls::self_signed(["localhost", "127.0.0.1"])?;
     println!("serverCertificateHashes: {}", tls.certificate_sha256_hex());
     let users = BTreeMap::from([(String::from("s3cret"), String::from("Ada"))]);
-    ServerApp::with_state(Arc::new(RwLock::new(users))).route("/private", private).bind(address, tls).run()?;
+    // Where the page is: others are refused.
+    let pages = AllowOrigins::only(["http://localhost:8080"]);
+    let app = ServerApp::with_state(Arc::new(RwLock::new(users))).middleware(pages).route("/private", private);
+    app.bind(address, tls).run()?;
     Ok(())
 }

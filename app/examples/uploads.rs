@@ -1,6 +1,6 @@
 //! Uploads at the same time, each on a stream of its own, with progress over datagrams.
 
-use transom::{BiStream, ServerApp, Session, SessionError, Tls};
+use transom::{AllowOrigins, BiStream, ServerApp, Session, SessionError, Tls};
 
 async fn upload(session: &Session, mut stream: BiStream) -> Result<(), SessionError> {
     let (id, mut received) = (stream.recv.id(), 0);
@@ -21,6 +21,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| String::from("localhost:4433"));
     let tls = Tls::self_signed(["localhost", "127.0.0.1"])?;
     println!("serverCertificateHashes: {}", tls.certificate_sha256_hex());
-    ServerApp::new().route("/upload", uploads).bind(address, tls).run()?;
+    // Where the page is: others are refused.
+    let pages = AllowOrigins::only(["http://localhost:8080"]);
+    ServerApp::new().middleware(pages).route("/upload", uploads).bind(address, tls).run()?;
     Ok(())
 }

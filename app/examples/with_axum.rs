@@ -5,7 +5,7 @@
 use axum::Router;
 use axum::extract::State as WebState;
 use axum::routing::{get, post};
-use transom::{Group, ServerApp, Session, State, Tls};
+use transom::{AllowOrigins, Group, ServerApp, Session, State, Tls};
 
 async fn listen(session: Session, State(listeners): State<Group>) {
     listeners.join(&session);
@@ -28,10 +28,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listeners = Group::new();
     let web = Router::new().route("/announce", post(announce)).route("/count", get(count));
     let web = web.with_state(listeners.clone());
-    let tcp = tokio::net::TcpListener::bind(web_address).await?;
+    let tcp = tokio::net::TcpListener::bind(&web_address).await?;
     let tls = Tls::self_signed(["localhost", "127.0.0.1"])?;
     println!("serverCertificateHashes: {}", tls.certificate_sha256_hex());
-    let sessions = ServerApp::with_state(listeners).route("/listen", listen).bind(address, tls);
+    let pages = AllowOrigins::try_only([format!("http://{web_address}")])?;
+    let sessions = ServerApp::with_state(listeners).middleware(pages).route("/listen", listen).bind(address, tls);
     tokio::select! {
         result = sessions => result?,
         result = axum::serve(tcp, web) => result?,

@@ -136,7 +136,7 @@ async fn events_tell_what_happens() {
     let Some(ServerEvent::SessionOpened(opened)) = within(events.next()).await else { panic!("no session") };
     assert_eq!(opened.request().path(), "/stay");
     within(running.client().connect(&running.url("/elsewhere"))).await.unwrap_err();
-    let Some(ServerEvent::SessionRefused { path, remote, status }) = within(events.next()).await else {
+    let Some(ServerEvent::SessionRefused { path, remote, status, .. }) = within(events.next()).await else {
         panic!("nobody was refused")
     };
     assert_eq!((path.as_str(), status), ("/elsewhere", StatusCode::NOT_FOUND));

@@ -8,9 +8,9 @@ use std::time::Duration;
 use common::{Running, echo, sleep, within, yield_now};
 use tokio::sync::watch;
 use transom::{
-    AllowOrigins, Client, ClientError, ConnectionError, Decision, ErrorCode, FromRequest, HeaderName, HeaderValue,
-    Params, Path, Query, Rejection, Request, ServerApp, Session, SessionEnd, SessionError, SessionRequest, State,
-    StatusCode, Tls,
+    AllowOrigins, Arrival, Client, ClientError, ConnectionError, Decision, ErrorCode, Events, FromRequest, HeaderName,
+    HeaderValue, Middleware, Params, Path, Query, Rejection, Request, ServerApp, ServerEvent, Session, SessionEnd,
+    SessionError, SessionRequest, State, StatefulMiddleware, StatusCode, Tls,
 };
 
 /// The status of a refusal, and one of its header fields.
@@ -68,6 +68,63 @@ async fn origins() {
     let denied = within(with("https://evil.example").connect(&running.url("/echo"))).await;
     assert!(matches!(denied, Err(ClientError::Refused { status: StatusCode::FORBIDDEN, .. })), "{denied:?}");
 }
+
+async fn pages_are_refused_unless_somebody_judges_them() {
+    let events = Events::new(10);
+    let pages = ServerApp::new().middleware(AllowOrigins::only(["https://chat.example"])).route("/chat", echo);
+    let everybody = ServerApp::new().stateful_middleware(AnyPage).route("/public", echo);
+    let app = ServerApp::new().events(&events).route("/native", echo).nest("/pages", pages).nest("/any", everybody);
+    let running = Running::launch(app).await;
+    let connect = async |path: &str, origin: Option<&'static str>| {
+        let client = origin.into_iter().fold(running.client(), |client, origin| client.header("origin", origin));
+        match within(client.connect(&running.url(path))).await {
+            Ok(session) => {
+                session.close(0, "");
+                200
+            }
+            Err(ClientError::Refused { status, .. }) => status.as_u16(),
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(connect("/native", Some("https://chat.example")).await, 403);
+    let Some(ServerEvent::SessionRefused { reason: Some(reason), .. }) = within(events.next()).await else {
+        panic!("nothing is said")
+    };
+    assert!(reason.contains("AllowOrigins::only"), "{reason}");
+    let own = running.url("");
+    let own = running.client().header("origin", own.as_str());
+    assert!(
+        within(own.connect(&running.url("/native"))).await.is_err(),
+        "the server's own name is an origin like others"
+    );
+    for (path, origin, status) in [
+        ("/native", None, 200),
+        ("/pages/chat", None, 200),
+        ("/pages/chat", Some("https://chat.example"), 200),
+        ("/pages/chat", Some("https://evil.example"), 403),
+        ("/any/public", Some("https://evil.example"), 200),
+        ("/any/public", Some("null"), 200),
+        ("/nowhere", Some("https://chat.example"), 403),
+        ("/nowhere", None, 404),
+    ] {
+        assert_eq!(connect(path, origin).await, status, "{path} {origin:?}");
+    }
+}
+
+/// Says that it has looked at the page, and lets it in.
+struct AnyPage;
+
+impl Middleware for AnyPage {
+    fn decide(&self, _: &Arrival<'_>) -> Decision {
+        Decision::Continue
+    }
+
+    fn judges_origin(&self) -> bool {
+        true
+    }
+}
+
+impl StatefulMiddleware for AnyPage {}
 
 async fn a_panic_while_deciding_is_a_500_and_no_more() {
     struct Panics;
@@ -214,6 +271,7 @@ on_each_runtime! {
     expressions_are_routes_too,
     middleware_refuses_with_status_and_headers,
     origins,
+    pages_are_refused_unless_somebody_judges_them,
     a_panic_while_deciding_is_a_500_and_no_more,
     handlers_get_what_they_ask_for,
     a_subprotocol_is_chosen,

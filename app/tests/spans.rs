@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::{Running, within};
 use tracing_subscriber::fmt::format::FmtSpan;
-use transom::{ServerApp, Session, SessionRequest, StatusCode};
+use transom::{AllowOrigins, ServerApp, Session, SessionRequest, StatusCode};
 
 /// What was logged.
 #[derive(Clone, Default)]
@@ -58,6 +58,7 @@ async fn requests_leave_their_traces() {
         .init();
     let app = ServerApp::new()
         .protocols(["v1"])
+        .middleware(AllowOrigins::any())
         .authenticate("/private", async |_, ()| Err::<(), _>(StatusCode::UNAUTHORIZED))
         .route("/rooms/{room}", async |session: Session| session.close(0, ""))
         .route("/private", async |_: Session| {})

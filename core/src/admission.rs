@@ -108,6 +108,11 @@ impl<T> Admission<T> {
     }
 
     /// Finds the route, asks the middleware in order, and answers 404 when all let pass what has no route.
+    ///
+    /// A request with an `Origin` field comes from a web page, and any page can make any browser send one. It is refused
+    /// with 403 where no middleware on its way [judges origins](Middleware::judges_origin), as
+    /// [`AllowOrigins`](crate::middleware::AllowOrigins) does; also where there is no route, since who is refused must not
+    /// learn that.
     pub fn decide(&self, request: &Request, now: Instant) -> Verdict<'_, T> {
         let found = self.router.find(request.path());
         let arrival = Arrival::new(request, found.as_ref().map(|found| found.pattern), now);
@@ -115,6 +120,9 @@ impl<T> Admission<T> {
             Ok(permits) => permits,
             Err(rejection) => return Verdict::Reject(rejection),
         };
+        if request.origin().is_some() && !self.judges_origin(found.as_ref().map(|found| found.value)) {
+            return Verdict::Reject(Rejection::new(StatusCode::FORBIDDEN).because(UNJUDGED));
+        }
         let Some(Match { value: entry, pattern, params }) = found else {
             return Verdict::Reject(Rejection::new(StatusCode::NOT_FOUND));
         };
@@ -125,6 +133,11 @@ impl<T> Admission<T> {
             }
         }
         Verdict::Run(Admitted { found: Match { value: &entry.value, pattern, params }, permits })
+    }
+
+    fn judges_origin(&self, entry: Option<&Entry<T>>) -> bool {
+        let below = |entry: &Entry<T>| entry.stacks.iter().any(|stack| stack.judges_origin());
+        self.stack.judges_origin() || entry.is_some_and(below)
     }
 
     /// The routes registered, see [`Router::routes`].
@@ -148,6 +161,10 @@ impl<T> Entry<T> {
         Self { value, stacks: Vec::new() }
     }
 }
+
+/// Why pages are refused where nobody judges origins, and what to do about it.
+pub const UNJUDGED: &str = "web pages are refused where no middleware judges origins: add AllowOrigins::only with those that \
+                            may connect, or AllowOrigins::any";
 
 impl<T> std::fmt::Debug for Admission<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -5,12 +5,13 @@ use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Instant;
 
 use http::{HeaderMap, StatusCode};
 use tracing::Instrument;
-use transom_core::admission::{Admission, Verdict};
+use transom_core::admission::{Admission, UNJUDGED, Verdict};
 use transom_core::middleware::{Permits, Rejection};
 use transom_core::router::Params;
 use transom_core::{Request, Response};
@@ -38,6 +39,8 @@ pub(crate) struct Dispatcher<S> {
     pub(crate) http_fallback: Option<HttpFallback>,
     pub(crate) watchers: Arc<Watchers>,
     pub(crate) operations: Arc<Operations>,
+    /// Whether the log has said what to do about web pages that are refused.
+    pub(crate) advised: AtomicBool,
 }
 
 /// A request that passed the middleware, with what it takes to go on.
@@ -73,7 +76,10 @@ impl<S: Clone + Send + Sync + 'static> Acceptor for Dispatcher<S> {
                     runtime.spawn(Box::pin(authenticated.instrument(span.clone())));
                 }
             },
-            Err(rejection) => refuse(shared, &requested, rejection),
+            Err(rejection) => {
+                self.advise(&rejection);
+                refuse(shared, &requested, rejection);
+            }
         }
     }
 
@@ -124,6 +130,14 @@ impl<S> Dispatcher<S> {
         let (handler, route) = (Arc::clone(found.value), found.pattern.to_owned());
         span::route(&route);
         Ok(Passed { handler, route, params: found.params, permits, response })
+    }
+
+    /// Says once what to do about pages that are refused for want of somebody who judges them; each one is only at level
+    /// debug, since anybody's page can make browsers ask.
+    fn advise(&self, rejection: &Rejection) {
+        if rejection.reason == Some(UNJUDGED) && !self.advised.swap(true, Ordering::Relaxed) {
+            tracing::warn!("{UNJUDGED}");
+        }
     }
 
     /// The first subprotocol in the client's order that the server speaks.
@@ -194,9 +208,10 @@ pub(super) fn refuse(shared: &Arc<Shared>, requested: &Requested, rejection: Rej
     let Requested { connection, session, request, .. } = requested;
     let (remote, status) = (request.remote_address(), rejection.status.as_u16());
     span::answered(rejection.status, None);
-    tracing::debug!(path = ?shown(request.path()), %remote, status, "session refused");
+    let reason = rejection.reason;
+    tracing::debug!(path = ?shown(request.path()), %remote, status, reason, "session refused");
     if let Some(watchers) = shared.watchers() {
-        watchers.refused(request, rejection.status);
+        watchers.refused(request, &rejection);
     }
     shared.act(|state| {
         if let Some(core) = state.endpoint.connection(*connection) {
@@ -253,6 +268,7 @@ mod tests {
             http_fallback: None,
             watchers: Arc::default(),
             operations: Arc::default(),
+            advised: AtomicBool::default(),
         }
     }
 

@@ -28,6 +28,8 @@ pub enum ServerEvent {
         remote: SocketAddr,
         /// What was answered.
         status: StatusCode,
+        /// Why, if whoever refused has said so.
+        reason: Option<&'static str>,
     },
     /// A session ended.
     SessionEnded(Session, SessionEnd),
@@ -181,7 +183,7 @@ mod tests {
 
     fn refused(number: u16) -> ServerEvent {
         let remote = SocketAddr::from(([127, 0, 0, 1], number));
-        ServerEvent::SessionRefused { path: String::from("/"), remote, status: StatusCode::NOT_FOUND }
+        ServerEvent::SessionRefused { path: String::from("/"), remote, status: StatusCode::NOT_FOUND, reason: None }
     }
 
     /// What there is now.

@@ -58,6 +58,10 @@ impl<M: Middleware> Middleware for Known<M> {
     fn decide(&self, arrival: &Arrival<'_>) -> Decision {
         self.0.decide(arrival)
     }
+
+    fn judges_origin(&self) -> bool {
+        self.0.judges_origin()
+    }
 }
 
 /// What an app has to do before it listens and after it stopped, in the order in which it was added.

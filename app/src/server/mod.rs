@@ -65,6 +65,9 @@ pub(crate) use watch::Watchers;
 /// 404. Then it is [authenticated](Self::authenticate), the arguments of the handler are taken out of it, and only then
 /// is the session accepted.
 ///
+/// Web pages get in only where some middleware judges their origin: add [`AllowOrigins`](crate::AllowOrigins), or they are
+/// refused with 403. Clients that are no browsers send no origin, and are let in.
+///
 /// Each request has a [`tracing`] span `session` with the fields `peer`, `path`, `origin`, `route`, `status`,
 /// `subprotocol` and `duration_ms`, in which its handler runs.
 ///

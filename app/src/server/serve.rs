@@ -6,6 +6,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::num::NonZeroU8;
 use std::pin::Pin;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -224,6 +225,7 @@ impl<S: Clone + Send + Sync + 'static> Serve<S> {
             http_fallback,
             watchers: Arc::new(watchers),
             operations: Arc::clone(&operations),
+            advised: AtomicBool::new(false),
         });
         let launch = Arc::new(Launch::new(config, http, tls.clone(), dispatcher, count));
         let (addresses, stations) = launch.stations(sockets).map_err(Arc::new).map_err(ServeError::Socket)?;

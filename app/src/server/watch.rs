@@ -5,7 +5,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use http::StatusCode;
+use transom_core::middleware::Rejection;
 use transom_core::{Request, SessionEnd};
 
 use super::dispatch::panic_text;
@@ -39,10 +39,11 @@ impl Watchers {
     }
 
     /// A request was refused.
-    pub(super) fn refused(&self, request: &Request, status: StatusCode) {
+    pub(super) fn refused(&self, request: &Request, rejection: &Rejection) {
         for source in &self.events {
             let (path, remote) = (request.path().to_owned(), request.remote_address());
-            source.push(ServerEvent::SessionRefused { path, remote, status });
+            let (status, reason) = (rejection.status, rejection.reason);
+            source.push(ServerEvent::SessionRefused { path, remote, status, reason });
         }
     }
 

@@ -60,7 +60,13 @@ pub(super) const FIELDS: &[Field] = &[
     ),
     field!("grace", grace, Plain, "What sessions get to wind down when the server stops."),
     field!("protocols", protocols, Plain, "Subprotocols that the server speaks; none leaves those of the program."),
-    field!("origins", origins, Plain, "Origins of pages that may connect; none leaves that to the program."),
+    field!(
+        "origins",
+        origins,
+        Plain,
+        "Origins of pages that may connect, or `*` alone for all; none leaves that to the program, and where it says nothing \
+         pages are refused."
+    ),
     field!("tls.certificate", tls.certificate, Plain, "PEM file of the certificate chain, the server's own first."),
     field!("tls.key", tls.key, Plain, "PEM file of its private key: PKCS#8, PKCS#1 or SEC1."),
     field!("tls.watch", tls.watch, Plain, "How often to look whether these files have changed. Zero never looks."),

@@ -60,7 +60,8 @@ pub struct Settings {
     pub grace: Duration,
     /// Subprotocols that the server speaks, for [`ServerApp::protocols`]; none leaves those of the program.
     pub protocols: Vec<String>,
-    /// Origins of pages that may connect; none leaves that to the program.
+    /// Origins of pages that may connect, or `*` alone for all; none leaves that to the program, and where it says nothing
+    /// pages are refused.
     pub origins: Vec<String>,
     /// The server's certificate.
     pub tls: TlsSettings,
@@ -295,12 +296,15 @@ impl<S: Clone + Send + Sync + 'static> ServerApp<S> {
             app = app.protocols(settings.protocols.clone());
         }
         if !settings.origins.is_empty() {
-            let origins = AllowOrigins::try_only(&settings.origins).map_err(|error| SettingsError::Invalid {
+            let origins = match settings.origins.as_slice() {
+                [all] if all == "*" => Ok(AllowOrigins::any()),
+                some => AllowOrigins::try_only(some),
+            };
+            app = app.middleware(origins.map_err(|error| SettingsError::Invalid {
                 place: String::from("the configuration"),
                 field: String::from("origins"),
                 problem: error.to_string(),
-            })?;
-            app = app.middleware(origins);
+            })?);
         }
         let mut addresses = settings.listen.iter();
         let Some(first) = addresses.next() else {

@@ -123,9 +123,13 @@ fn what_is_invalid_is_named() {
 fn settings_serve() {
     let mut settings = Settings::from_toml("[tls]\nrotating = ['localhost']").unwrap();
     assert!(ServerApp::new().bind_settings(&settings).is_ok());
-    settings.origins = vec![String::from("not an origin")];
-    let problem = ServerApp::new().bind_settings(&settings).unwrap_err().to_string();
-    assert!(problem.contains("origins"), "{problem}");
+    settings.origins = vec![String::from("*")];
+    assert!(ServerApp::new().bind_settings(&settings).is_ok());
+    for bad in ["not an origin", "https://a.example,*"] {
+        settings.origins = bad.split(',').map(String::from).collect();
+        let problem = ServerApp::new().bind_settings(&settings).unwrap_err().to_string();
+        assert!(problem.contains("origins"), "{problem}");
+    }
     settings.tls = TlsSettings::default();
     let problem = ServerApp::new().bind_settings(&settings).unwrap_err().to_string();
     assert!(problem.contains("tls.certificate is missing"), "{problem}");

@@ -30,6 +30,15 @@ impl Running {
         Self { server, address, hash }
     }
 
+    /// Serves an app that has hooks on loopback.
+    pub async fn launch<S: Clone + Send + Sync + 'static>(app: ServerApp<S>) -> Self {
+        let tls = Tls::self_signed(["localhost", "127.0.0.1"]).unwrap();
+        let hash = tls.certificate_sha256();
+        let server = within(app.bind("127.0.0.1:0", tls).launch()).await.unwrap();
+        let address = server.local_addrs()[0];
+        Self { server, address, hash }
+    }
+
     /// A client that trusts this server.
     pub fn client(&self) -> ClientBuilder {
         Client::builder().certificate_hash(self.hash)

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::fuzzing::start;
-use crate::middleware::{AllowOrigins, Decision, HeaderRules, RateLimit, SessionLimit};
+use crate::middleware::{AllowOrigins, Arrival, Decision, HeaderRules, RateLimit, SessionLimit};
 
 fn decide<'a>(
     admission: &'a Admission<&'static str>,
@@ -118,7 +118,130 @@ fn limits_by_route_and_for_some_routes() {
     assert_eq!(status(&admission, "/in/2"), Ok("in"));
 }
 
+/// Judges origins by itself, and none of the kinds that are built in.
+struct Judges;
+
+impl Middleware for Judges {
+    fn decide(&self, arrival: &Arrival<'_>) -> Decision {
+        match arrival.request.origin() {
+            Some(origin) if origin == "https://bad.example" => Decision::Reject(StatusCode::IM_A_TEAPOT.into()),
+            _ => Decision::Continue,
+        }
+    }
+
+    fn judges_origin(&self) -> bool {
+        true
+    }
+}
+
+/// `/out` and, below `/in`, `/in/x`.
+fn inside_out(outer: &[Arc<dyn Middleware>], inner: &[Arc<dyn Middleware>]) -> Admission<&'static str> {
+    let mut below = Admission::default();
+    for middleware in inner {
+        below.push_shared(Arc::clone(middleware));
+    }
+    below.route("/x", "in").expect("a good route");
+    let mut admission = Admission::default();
+    for middleware in outer {
+        admission.push_shared(Arc::clone(middleware));
+    }
+    admission.route("/out", "out").expect("a good route");
+    admission.nest("/in", below).expect("no conflict");
+    admission
+}
+
+#[test]
+fn pages_get_in_only_where_somebody_judges_origins() {
+    let none: [Arc<dyn Middleware>; 0] = [];
+    let rate: [Arc<dyn Middleware>; 1] = [Arc::new(RateLimit::fixed_window(1_000, std::time::Duration::from_secs(1)))];
+    let only: [Arc<dyn Middleware>; 1] = [Arc::new(AllowOrigins::only(["https://a.example", "https://h"]))];
+    let any: [Arc<dyn Middleware>; 1] = [Arc::new(AllowOrigins::any())];
+    let function: [Arc<dyn Middleware>; 1] = [Arc::new(|_: &Request, _| Decision::Continue)];
+    let judges: [Arc<dyn Middleware>; 1] = [Arc::new(Judges)];
+    let good = Some("https://a.example");
+    // Outer and inner middleware, the origin, and the answers for /out, /in/x and /none.
+    let rows: [(&[_], &[_], _, _); 22] = [
+        (&none, &none, None, [200, 200, 404]),
+        (&none, &none, good, [403, 403, 403]),
+        (&none, &none, Some("https://h"), [403, 403, 403]), // also the server's own
+        (&none, &none, Some("null"), [403, 403, 403]),
+        (&none, &none, Some(""), [403, 403, 403]),
+        (&rate, &rate, good, [403, 403, 403]),
+        (&function, &function, good, [403, 403, 403]),
+        (&any, &none, good, [200, 200, 404]),
+        (&any, &none, Some("null"), [200, 200, 404]),
+        (&any, &none, None, [200, 200, 404]),
+        (&only, &none, good, [200, 200, 404]),
+        (&only, &none, Some("https://h"), [200, 200, 404]),
+        (&only, &none, Some("https://b.example"), [403, 403, 403]),
+        (&only, &none, None, [200, 200, 404]),
+        (&only, &rate, good, [200, 200, 404]),
+        (&rate, &only, good, [403, 200, 403]),
+        (&rate, &only, Some("https://b.example"), [403, 403, 403]),
+        (&rate, &only, None, [200, 200, 404]),
+        (&any, &only, Some("https://b.example"), [200, 403, 404]),
+        (&judges, &none, good, [200, 200, 404]),
+        (&judges, &none, Some("https://bad.example"), [418, 418, 418]),
+        (&none, &judges, Some("https://bad.example"), [403, 418, 403]),
+    ];
+    for (at, (outer, inner, origin, expected)) in rows.into_iter().enumerate() {
+        let admission = inside_out(outer, inner);
+        let seen = ["/out", "/in/x", "/none"].map(|path| {
+            let request = Request::new("h", path);
+            let request = origin.into_iter().fold(request, |request, origin| {
+                request.header(header::ORIGIN, HeaderValue::from_str(origin).expect("a value"))
+            });
+            decide(&admission, &request).map_or_else(|rejection| rejection.status.as_u16(), |_| 200)
+        });
+        assert_eq!(seen, expected, "row {at}, {origin:?}");
+    }
+}
+
+#[test]
+fn who_refuses_says_why() {
+    let page = Request::new("h", "/out").header(header::ORIGIN, HeaderValue::from_static("https://b.example"));
+    let reason = |admission: &Admission<&'static str>| decide(admission, &page).expect_err("refused").reason;
+    assert_eq!(reason(&inside_out(&[], &[])), Some(UNJUDGED));
+    let only = inside_out(&[Arc::new(AllowOrigins::none())], &[]);
+    assert!(reason(&only).is_some_and(|reason| reason.contains("not one of those allowed")));
+    assert_eq!(status(&inside_out(&[], &[]), "/none").expect_err("no route").reason, None);
+}
+
 proptest! {
+    /// Without an `Origin` field it makes no difference whether somebody judges origins; with one, nobody gets in whom
+    /// no judge has seen, and those who are seen fare as if the others were not there.
+    #[test]
+    fn the_default_only_ever_refuses_pages(
+        outer in prop::collection::vec(0_u8..4, 0..4), inner in prop::collection::vec(0_u8..4, 0..4),
+        path in prop::sample::select(vec!["/out", "/in/x", "/none"]), origin in prop::option::of("[ -~]{0,20}"),
+    ) {
+        let middleware = |kind: &u8| -> Arc<dyn Middleware> {
+            match kind {
+                0 => Arc::new(AllowOrigins::any()),
+                1 => Arc::new(Judges),
+                2 => Arc::new(HeaderRules::new().single("x")),
+                _ => Arc::new(|_: &Request, _| Decision::Continue),
+            }
+        };
+        let all = |kinds: &[u8]| kinds.iter().map(middleware).collect::<Vec<_>>();
+        let build = |outer: &[u8], inner: &[u8]| inside_out(&all(outer), &all(inner));
+        let mut request = Request::new("h", path);
+        if let Some(origin) = &origin {
+            request = request.header(header::ORIGIN, HeaderValue::from_str(origin).expect("a value"));
+        }
+        let answer = |admission: &Admission<&'static str>| {
+            decide(admission, &request).map(|admitted| *admitted.found.value).map_err(|no| no.status.as_u16())
+        };
+        let judged = outer.iter().chain(inner.iter().filter(|_| path == "/in/x")).any(|kind| *kind < 2);
+        let seen = answer(&build(&outer, &inner));
+        if origin.is_some() && !judged {
+            prop_assert_eq!(seen, Err(403));
+        } else {
+            let everyone = [&[0], outer.as_slice()].concat();
+            prop_assert_eq!(seen, answer(&build(&everyone, &inner)));
+        }
+    }
+
     /// The built-in middleware together gives what each of them gives alone.
     #[test]
     fn together_as_alone(

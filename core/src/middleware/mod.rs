@@ -29,6 +29,14 @@ pub use stack::Stack;
 pub trait Middleware: Send + Sync + 'static {
     /// Lets the request pass or refuses it.
     fn decide(&self, arrival: &Arrival<'_>) -> Decision;
+
+    /// Whether it looks at the `Origin` of requests, so that what it lets pass may come from a web page.
+    ///
+    /// A request with an `Origin` that nobody looked at is refused: see
+    /// [`Admission::decide`](crate::admission::Admission::decide).
+    fn judges_origin(&self) -> bool {
+        false
+    }
 }
 
 /// A request at the door.
@@ -61,6 +69,8 @@ pub struct Rejection {
     pub status: StatusCode,
     /// Header fields of the answer.
     pub headers: HeaderMap,
+    /// Why, for the server's log; it is not sent.
+    pub reason: Option<&'static str>,
 }
 
 impl<'a> Arrival<'a> {
@@ -73,12 +83,18 @@ impl<'a> Arrival<'a> {
 impl Rejection {
     /// A refusal with a status.
     pub fn new(status: StatusCode) -> Self {
-        Self { status, headers: HeaderMap::new() }
+        Self { status, headers: HeaderMap::new(), reason: None }
     }
 
     /// Adds a header field to the answer.
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.append(name, value);
+        self
+    }
+
+    /// Says why, for the server's log.
+    pub fn because(mut self, reason: &'static str) -> Self {
+        self.reason = Some(reason);
         self
     }
 }

@@ -32,6 +32,11 @@ impl Stack {
         self.middleware.is_empty()
     }
 
+    /// Whether one of them judges origins.
+    pub fn judges_origin(&self) -> bool {
+        self.middleware.iter().any(|middleware| middleware.judges_origin())
+    }
+
     /// Asks all in order until one refuses.
     ///
     /// # Errors

@@ -16,6 +16,9 @@ use parse::{Origin, Rule};
 /// every name below `a.example`, and not `a.example` itself. International names stand in their `xn--` form, as browsers
 /// send them.
 ///
+/// Where no such middleware is on the way of a route, pages are refused there: see
+/// [`Admission::decide`](crate::admission::Admission::decide).
+///
 /// Browsers always send the field; whether clients that send none may come in is said by
 /// [`allow_missing`](Self::allow_missing), and they may unless it says otherwise: they can pretend to be anything.
 /// A list of origins, or two fields, are refused; so is `null`, which stands for pages without an origin of their own,
@@ -73,7 +76,7 @@ impl AllowOrigins {
         Ok(Self { allowed: Allowed::Only(origins), missing: true })
     }
 
-    /// Allows no web page: for servers whose clients are no browsers.
+    /// Allows no web page, and says so: without any of this middleware pages are refused as well, with advice in the log.
     pub fn none() -> Self {
         Self { allowed: Allowed::Only(Vec::new()), missing: true }
     }
@@ -104,8 +107,12 @@ impl Middleware for AllowOrigins {
         if self.allows(arrival.request) {
             Decision::Continue
         } else {
-            Decision::Reject(Rejection::new(StatusCode::FORBIDDEN))
+            Decision::Reject(Rejection::new(StatusCode::FORBIDDEN).because("its origin is not one of those allowed"))
         }
+    }
+
+    fn judges_origin(&self) -> bool {
+        true
     }
 }
 
