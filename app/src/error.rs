@@ -138,6 +138,17 @@ pub enum ServeError {
     /// wait for.
     #[error("the app has hooks or stateful middleware, which take time: use launch().await instead of start()")]
     HooksNeedLaunch,
+    /// A handler takes an [`Identity`](crate::Identity) that no authentication gives for any path of its route.
+    #[error(
+        "route {route:?}: its handler takes an Identity<{wanted}>, and no authentication gives one there: add \
+         ServerApp::authenticate with a pattern that has its paths, and a function that returns a {wanted}"
+    )]
+    NoIdentity {
+        /// The pattern of the route.
+        route: String,
+        /// The type that the handler takes.
+        wanted: &'static str,
+    },
     /// Something that has to run before the server listens failed; what was begun before it has been ended.
     #[error("the server does not start: {hook} failed: {reason}")]
     Startup {

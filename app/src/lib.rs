@@ -73,16 +73,16 @@ mod tls;
 
 pub use client::{Client, ClientBuilder};
 pub use diagnostics::{
-    CertificateDiagnostics, ConnectionDiagnostics, Issue, LimitDiagnostics, ServerDiagnostics, ServerState,
-    SessionDiagnostics, Thresholds,
+    CertificateDiagnostics, ConnectionDiagnostics, Issue, LimitDiagnostics, RouteDiagnostics, ServerDiagnostics,
+    ServerState, SessionDiagnostics, Thresholds,
 };
 pub use error::{ClientError, ReadError, ReadExactError, ReadToEndError, ServeError, SessionError, WriteError};
 pub use group::{Group, Groups, Sent, SlowReceivers};
 pub use runtime::*;
 pub use server::{
-    CloseCode, Cluster, Events, FromRequest, FromState, Handler, HttpResponse, Identity, IntoOutcome, Job, Origin,
-    Outcome, Parts, Path, PeerAddress, Query, Serve, Server, ServerApp, ServerEvent, ServerHandle, SessionRequest,
-    State, StatefulMiddleware, Subprotocol,
+    CloseCode, Cluster, Events, FromRequest, FromState, Handler, HandlerFailure, HttpResponse, Identity, IdentityType,
+    IntoOutcome, Job, Origin, Outcome, Parts, Path, PeerAddress, Query, Serve, Server, ServerApp, ServerEvent,
+    ServerHandle, SessionRequest, State, StatefulMiddleware, Subprotocol,
 };
 pub use session::Session;
 #[cfg(feature = "config")]

@@ -13,6 +13,7 @@ use transom_core::{
 };
 
 use crate::client::ClientConnection;
+use crate::diagnostics::{Issue, Thresholds, judge_alone};
 use crate::driver::{Done, Kind, Place, SessionCell, Shared, Shutdown, StreamRef, driver_gone};
 use crate::error::SessionError;
 use crate::stream::{BiStream, RecvStream, SendStream};
@@ -290,6 +291,23 @@ impl Session {
     /// Figures of the connection under the session; all zero once that is gone.
     pub fn connection_stats(&self) -> ConnectionStats {
         self.cell().look_at_connection(|connection| connection.stats()).unwrap_or_default()
+    }
+
+    /// What is wrong with the session and the path under it, judged by all that happened to them: for clients. A server has
+    /// [`ServerDiagnostics::issues`](crate::ServerDiagnostics::issues), which judges all its sessions and what is new.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn example(session: transom::Session) {
+    /// for issue in session.issues(&transom::Thresholds::default()) {
+    ///     println!("warning: {issue}");
+    /// }
+    /// # }
+    /// ```
+    pub fn issues(&self, thresholds: &Thresholds) -> Vec<Issue> {
+        let (connection, session) = (self.connection_stats(), self.stats().unwrap_or_default());
+        judge_alone(self.remote_address(), self.request().path(), &connection, &session, thresholds)
     }
 
     /// Why the session ended, if it has.

@@ -153,10 +153,12 @@ async fn authentication_comes_before_the_session() {
     let app = ServerApp::new()
         .middleware(limit.clone())
         .authenticate("/rooms/*", check)
+        // Some paths of its route and not all, which shows only when somebody asks.
+        .authenticate("/open/known", check)
         .authenticate_timeout(Duration::from_millis(50))
         .route("/rooms/{room}", greet)
         .route("/rooms/7/nobody", never)
-        .route("/open", greet)
+        .route("/open/{x}", greet)
         .route("/rooms", echo);
     let running = Running::start(app);
     let by = |name: &'static str| running.client().header("x-user", name);
@@ -167,7 +169,7 @@ async fn authentication_comes_before_the_session() {
         ("/rooms/1", Some("panic"), 500),
         ("/rooms/1", Some("silence"), 503),
         ("/rooms/none/at/all", None, 404),
-        ("/open", Some("me"), 500),
+        ("/open/other", Some("me"), 500),
     ] {
         let client = name.map_or_else(|| running.client(), by);
         assert_eq!(status(client, &running.url(path)).await.0, expected, "{path} {name:?}");

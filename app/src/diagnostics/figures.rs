@@ -60,6 +60,7 @@ impl ServerDiagnostics {
             gauge("transom_connections_limit", "Connections allowed on an address.", self.limits.max_connections),
             gauge("transom_sessions", "Sessions now.", counters.sessions_open),
             gauge("transom_handlers", "Handlers that have not returned.", self.running_handlers),
+            counter("transom_handlers_failed_total", "Handlers that panicked or gave errors.", self.failed_handlers),
             counter("transom_connections_accepted_total", "Handshakes begun.", counters.connections_accepted),
             counter("transom_connections_refused_total", "Attempts turned away.", counters.connections_refused),
             counter("transom_connections_lost_total", "Connections ended.", counters.connections_lost),
@@ -90,7 +91,7 @@ impl ServerDiagnostics {
 
 #[cfg(test)]
 mod tests {
-    use crate::diagnostics::issues::tests::quiet;
+    use crate::diagnostics::judge::tests::quiet;
 
     #[test]
     fn the_text_is_what_prometheus_reads() {

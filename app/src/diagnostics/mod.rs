@@ -2,12 +2,14 @@
 
 mod figures;
 mod issues;
+mod judge;
 
 use std::net::SocketAddr;
 
 use transom_core::{DatagramStats, EndpointStats, SessionStats};
 
 pub use issues::{Issue, Thresholds};
+pub(crate) use judge::judge_alone;
 
 /// What a server looks like at a moment: plain data, to be shown, stored, compared or serialised (feature `serde`).
 ///
@@ -38,6 +40,12 @@ pub struct ServerDiagnostics {
     pub counters: EndpointStats,
     /// Handlers that have not returned.
     pub running_handlers: u64,
+    /// Handlers that panicked or returned an error, since the start; not those whose session ended under them.
+    pub failed_handlers: u64,
+    /// The routes, in the alphabetical order of their patterns; none once the server has stopped.
+    pub routes: Vec<RouteDiagnostics>,
+    /// Requests for which there was no route.
+    pub routes_missed: u64,
     /// The certificate shown to new connections.
     pub certificate: CertificateDiagnostics,
     /// The limits that the issues are about.
@@ -59,6 +67,17 @@ pub enum ServerState {
     Draining,
     /// It is over.
     Stopped,
+}
+
+/// A route of a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct RouteDiagnostics {
+    /// Its pattern or expression; `*` for the default.
+    pub pattern: String,
+    /// Requests that found it, those that were refused then included.
+    pub hits: u64,
 }
 
 /// A server's certificate at a moment.

@@ -1,13 +1,14 @@
 //! What a server can tell about itself.
 
+use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Instant, SystemTime};
 
 use transom_core::{Config, EndpointStats};
 
 use super::tcp::Desk;
-use crate::diagnostics::{CertificateDiagnostics, LimitDiagnostics, ServerDiagnostics, ServerState};
+use crate::diagnostics::{CertificateDiagnostics, LimitDiagnostics, RouteDiagnostics, ServerDiagnostics, ServerState};
 use crate::driver::Shared;
 use crate::tls::{Tls, hex};
 
@@ -18,6 +19,13 @@ pub(super) struct About {
     limits: LimitDiagnostics,
     tls: Mutex<Tls>,
     desks: Vec<Desk>,
+    routes: Option<Weak<dyn Listing>>,
+}
+
+/// Who knows the routes.
+pub(super) trait Listing: Send + Sync {
+    /// All routes, and how many requests found none.
+    fn list(&self) -> (Vec<RouteDiagnostics>, u64);
 }
 
 impl About {
@@ -27,7 +35,18 @@ impl About {
             max_handshakes: config.max_handshakes as u64,
             max_sessions: config.max_sessions as u64,
         };
-        Self { started: now, limits, tls: Mutex::new(tls), desks }
+        Self { started: now, limits, tls: Mutex::new(tls), desks, routes: None }
+    }
+
+    /// Tells of routes for as long as the server takes requests.
+    pub(super) fn listing<L: Listing + 'static>(self, routes: &Arc<L>) -> Self {
+        let routes: Weak<dyn Listing> = Arc::<L>::downgrade(routes);
+        Self { routes: Some(routes), ..self }
+    }
+
+    /// All routes, and how many requests found none; nothing once the server has stopped.
+    pub(super) fn routes(&self) -> (Vec<RouteDiagnostics>, u64) {
+        self.routes.as_ref().and_then(Weak::upgrade).map(|routes| routes.list()).unwrap_or_default()
     }
 
     /// Where those who operate the server are answered.
@@ -48,6 +67,9 @@ impl About {
             addresses: Vec::new(),
             counters: EndpointStats::default(),
             running_handlers: 0,
+            failed_handlers: 0,
+            routes: Vec::new(),
+            routes_missed: 0,
             certificate: self.certificate(),
             limits: self.limits,
             connections: Vec::new(),
@@ -77,6 +99,12 @@ impl About {
         let (valid_from, valid_until) = tls.validity().map(|(from, until)| (unix(from), unix(until))).unzip();
         let sha256 = tls.certificate_hashes().iter().map(|hash| hex(hash)).collect();
         CertificateDiagnostics { sha256, valid_from, valid_until }
+    }
+}
+
+impl fmt::Debug for dyn Listing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listing").finish_non_exhaustive()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Who somebody is: decisions that take time, before a session is accepted.
 
+use std::any::TypeId;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use http::StatusCode;
 use transom_core::Request;
 use transom_core::middleware::Rejection;
-use transom_core::router::{RouteError, Router};
+use transom_core::router::{RouteError, RouteKind, Router};
 use transom_core::rt::Runtime;
 
 use super::dispatch::{catch_panic, panic_text};
@@ -26,6 +27,8 @@ pub(super) struct Authentications<S> {
 struct Authentication<S> {
     pattern: String,
     paths: Router<()>,
+    /// The type of what it finds out.
+    identity: TypeId,
     check: Arc<Check<S>>,
 }
 
@@ -60,10 +63,10 @@ impl<S: Clone + Send + 'static> Authentications<S> {
                 Ok(identity)
             })
         };
-        self.insert(pattern.to_owned(), Arc::new(check))
+        self.insert(pattern.to_owned(), TypeId::of::<I>(), Arc::new(check))
     }
 
-    fn insert(&mut self, pattern: String, check: Arc<Check<S>>) -> Result<(), RouteError> {
+    fn insert(&mut self, pattern: String, identity: TypeId, check: Arc<Check<S>>) -> Result<(), RouteError> {
         let mut paths = Router::new();
         match pattern.strip_suffix("/*") {
             Some(prefix) => {
@@ -75,21 +78,27 @@ impl<S: Clone + Send + 'static> Authentications<S> {
                 None => paths.insert(&pattern, ())?,
             },
         }
-        self.list.push(Authentication { pattern, paths, check });
+        self.list.push(Authentication { pattern, paths, identity, check });
         Ok(())
     }
 
     /// Takes over those of an app that is put below a prefix.
     pub(super) fn nest(&mut self, prefix: &str, other: Self) -> Result<(), RouteError> {
-        for Authentication { pattern, check, .. } in other.list {
+        for Authentication { pattern, identity, check, .. } in other.list {
             let below = if pattern == "/" { "" } else { &pattern };
             if pattern == "/*" {
                 // The root of the app becomes the prefix itself.
-                self.insert(prefix.to_owned(), Arc::clone(&check))?;
+                self.insert(prefix.to_owned(), identity, Arc::clone(&check))?;
             }
-            self.insert(format!("{prefix}{below}"), check)?;
+            self.insert(format!("{prefix}{below}"), identity, check)?;
         }
         Ok(())
+    }
+
+    /// Whether one that gives this type of identity is asked for at least some of a route's paths.
+    pub(super) fn may_give(&self, identity: TypeId, route: &str, kind: RouteKind) -> bool {
+        let anywhere = !matches!(kind, RouteKind::Exact | RouteKind::Parameters);
+        self.list.iter().any(|one| one.identity == identity && (anywhere || overlap(route, &one.pattern)))
     }
 
     /// Those for a path, if there are any.
@@ -116,15 +125,39 @@ impl<S: Clone> Checks<S> {
                 Some(Ok(answer)) => identities.push(answer?),
                 Some(Err(panic)) => {
                     tracing::error!(panic = panic_text(&*panic), "an authentication panicked");
-                    return Err(Rejection::new(StatusCode::INTERNAL_SERVER_ERROR));
+                    return Err(
+                        Rejection::new(StatusCode::INTERNAL_SERVER_ERROR).because("its authentication panicked")
+                    );
                 }
                 None => {
                     tracing::error!(timeout = ?self.timeout, "an authentication gave no answer");
-                    return Err(Rejection::new(StatusCode::SERVICE_UNAVAILABLE));
+                    return Err(
+                        Rejection::new(StatusCode::SERVICE_UNAVAILABLE).because("its authentication gave no answer")
+                    );
                 }
             }
         }
         Ok(identities)
+    }
+}
+
+/// Whether there are paths for both patterns.
+fn overlap(one: &str, other: &str) -> bool {
+    let is_rest = |segment: &str| segment == "*" || segment.starts_with("{*");
+    let is_parameter = |segment: &str| segment.starts_with('{');
+    let (mut one, mut other) = (one.split('/'), other.split('/'));
+    loop {
+        match (one.next(), other.next()) {
+            (None, None) => return true,
+            (Some(one), Some(other)) if is_rest(one) || is_rest(other) => return true,
+            (Some(one), Some(other)) if is_parameter(one) || is_parameter(other) => {
+                if one.is_empty() || other.is_empty() {
+                    return false;
+                }
+            }
+            (Some(one), Some(other)) if one == other => {}
+            _ => return false,
+        }
     }
 }
 
@@ -162,6 +195,29 @@ mod tests {
         }
         assert!(for_path("/{kind}/x", "/a/x") && !for_path("/{kind}/x", "/a/y"));
         assert!(for_path("/", "/"));
+    }
+
+    #[test]
+    fn patterns_that_have_paths_in_common() {
+        for (one, other, common) in [
+            ("/a", "/a", true),
+            ("/a", "/b", false),
+            ("/a", "/a/b", false),
+            ("/", "/*", true),
+            ("/a", "/*", true),
+            ("/rooms/{room}", "/rooms/*", true),
+            ("/rooms/{room}", "/rooms/1", true),
+            ("/rooms/{room}", "/rooms/", false),
+            ("/rooms", "/rooms/*", false),
+            ("/rooms/", "/rooms/*", true),
+            ("/{kind}/1", "/rooms/{room}", true),
+            ("/{kind}/1", "/rooms/2", false),
+            ("/files/{*rest}", "/files/a/b", true),
+            ("/files/{*rest}", "/files", false),
+            ("/files/{*rest}", "/{any}/a/*", true),
+        ] {
+            assert_eq!((overlap(one, other), overlap(other, one)), (common, common), "{one} {other}");
+        }
     }
 
     #[test]

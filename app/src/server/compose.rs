@@ -14,6 +14,7 @@ use super::ServerApp;
 use super::handler::{Handler, Route};
 use super::hooks::{Known, StatefulMiddleware};
 use super::outcome::IntoOutcome;
+use crate::error::ServeError;
 
 impl<S: Clone + Send + Sync + 'static> ServerApp<S> {
     /// Serves the sessions of all paths that no other route matches.
@@ -206,6 +207,18 @@ impl<S: Clone + Send + Sync + 'static> ServerApp<S> {
         self.hooks.middleware(&middleware, Location::caller());
         self.admission.push(Known(middleware));
         self
+    }
+
+    /// Looks for mistakes that show only when everything is together.
+    pub(super) fn check(&self) -> Result<(), ServeError> {
+        for (pattern, kind, handler) in self.admission.iter() {
+            for wanted in handler.identities() {
+                if !self.authentications.may_give(wanted.id, pattern, kind) {
+                    return Err(ServeError::NoIdentity { route: pattern.to_owned(), wanted: wanted.name });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The routes, in the alphabetical order of their patterns.

@@ -16,6 +16,7 @@ use transom_core::middleware::{Permits, Rejection};
 use transom_core::router::Params;
 use transom_core::{Request, Response};
 
+use super::about::Listing;
 use super::authenticate::Authentications;
 use super::handler::{Job, Prepare, Work};
 use super::http_fallback::{HttpFallback, HttpResponse};
@@ -25,6 +26,7 @@ use super::request::SessionRequest;
 use super::run::{RunningHandler, run, run_request};
 use super::span;
 use super::watch::Watchers;
+use crate::diagnostics::RouteDiagnostics;
 use crate::driver::{Acceptor, HttpRequested, Requested, SessionCell, Shared};
 use crate::session::{Session, cut};
 
@@ -160,12 +162,12 @@ impl<S> Passed<S> {
             Work::Session(job) => {
                 // The client may have gone away meanwhile; then the job is dropped unused.
                 let Some(cell) = accept(shared, requested, self.response) else { return };
-                let running = run(Session::new(cell), job, self.permits, running);
+                let running = run(Session::new(cell), job, self.permits, self.route, running);
                 shared.runtime().spawn(Box::pin(running.instrument(span)));
             }
             Work::SessionRequest(job) => {
                 let request = SessionRequest::new(Arc::clone(shared), requested, self.response);
-                let running = run_request(request, job, self.permits, running);
+                let running = run_request(request, job, self.permits, self.route, running);
                 shared.runtime().spawn(Box::pin(running.instrument(span)));
             }
         }
@@ -178,11 +180,19 @@ impl<S> Passed<S> {
     }
 }
 
+impl<S: Send + Sync> Listing for Dispatcher<S> {
+    fn list(&self) -> (Vec<RouteDiagnostics>, u64) {
+        let routes = self.admission.routes().into_iter();
+        let routes = routes.map(|route| RouteDiagnostics { pattern: route.pattern.to_owned(), hits: route.hits });
+        (routes.collect(), self.admission.stats().misses)
+    }
+}
+
 /// Runs what the user wrote; a panic is a 500.
 fn contained<T>(request: &Request, decide: impl FnOnce() -> Result<T, Rejection>) -> Result<T, Rejection> {
     catch_unwind(AssertUnwindSafe(decide)).unwrap_or_else(|panic| {
         tracing::warn!(path = ?shown(request.path()), panic = panic_text(&*panic), "deciding on a request panicked");
-        Err(Rejection::new(StatusCode::INTERNAL_SERVER_ERROR))
+        Err(Rejection::new(StatusCode::INTERNAL_SERVER_ERROR).because("deciding on it panicked"))
     })
 }
 

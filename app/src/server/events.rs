@@ -33,8 +33,39 @@ pub enum ServerEvent {
     },
     /// A session ended.
     SessionEnded(Session, SessionEnd),
+    /// A handler failed. Its session is closed; one that failed because its session was over is not told here.
+    HandlerFailed {
+        /// The pattern of its route.
+        route: String,
+        /// What was asked for.
+        path: String,
+        /// Who asked.
+        remote: SocketAddr,
+        /// What happened.
+        failure: HandlerFailure,
+    },
+    /// Connections that come from now on are shown another certificate, with this SHA-256.
+    CertificateChanged([u8; 32]),
+    /// A server that looks by itself for another certificate ([`Tls::watch`](crate::Tls::watch)) cannot use it: the old one
+    /// stays. It is tried again, and told again when the problem is another.
+    CertificateFailed(String),
     /// So many events were dropped here, because nobody read them in time.
     Missed(u64),
+}
+
+/// How a handler failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HandlerFailure {
+    /// It returned an error, which closed the session so.
+    Error {
+        /// The code of the close.
+        code: u32,
+        /// Its reason.
+        reason: String,
+    },
+    /// It panicked with this text, cut at 200 bytes. The peer is only told that there was an error.
+    Panic(String),
 }
 
 /// A bounded queue of what happens at the servers that were given it.

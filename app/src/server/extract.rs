@@ -9,6 +9,7 @@ use transom_core::Request;
 use transom_core::middleware::Rejection;
 use transom_core::router::Params;
 
+use super::facts::IdentityType;
 use super::parts::Parts;
 
 /// An argument of a handler that comes from the request.
@@ -52,6 +53,14 @@ pub trait FromRequest<S>: Sized {
     /// What to answer instead of accepting the session.
     fn from_parts(parts: &Parts<'_>, state: &S) -> Result<Self, Rejection> {
         Self::from_request(parts.request(), parts.params(), state)
+    }
+
+    /// The type of [`Identity`](crate::Identity) without which it cannot be had, if there is one: a server where no
+    /// authentication gives that for the route does not start.
+    ///
+    /// An argument that calls [`Parts::identity`] says so here.
+    fn identity() -> Option<IdentityType> {
+        None
     }
 
     /// Says whether the argument can be had from requests of a route; asked when the route is added.

@@ -1,5 +1,6 @@
 //! Arguments of handlers that are facts about the request.
 
+use std::any::{TypeId, type_name};
 use std::net::SocketAddr;
 
 use http::{HeaderMap, StatusCode};
@@ -27,7 +28,8 @@ pub struct Subprotocol(pub Option<String>);
 
 /// Who the client is: what the function given to [`ServerApp::authenticate`](crate::ServerApp::authenticate) returned.
 ///
-/// Where no authentication with that type stands before the route, requests are refused with 500.
+/// A server does not start where no authentication with that type stands before any path of the route; where one stands
+/// before some of its paths only, requests for the others are refused with 500.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity<T>(pub T);
 
@@ -63,7 +65,25 @@ impl<S> FromRequest<S> for Subprotocol {
     }
 }
 
+/// A type of identity that an argument of a handler needs, see [`FromRequest::identity`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdentityType {
+    pub(super) id: TypeId,
+    pub(super) name: &'static str,
+}
+
+impl IdentityType {
+    /// This type.
+    pub fn of<T: 'static>() -> Self {
+        Self { id: TypeId::of::<T>(), name: type_name::<T>() }
+    }
+}
+
 impl<S, T: Clone + Send + Sync + 'static> FromRequest<S> for Identity<T> {
+    fn identity() -> Option<IdentityType> {
+        Some(IdentityType::of::<T>())
+    }
+
     fn from_request(_: &Request, _: &Params, _: &S) -> Result<Self, Rejection> {
         Err(Rejection::new(StatusCode::INTERNAL_SERVER_ERROR))
     }
@@ -71,13 +91,14 @@ impl<S, T: Clone + Send + Sync + 'static> FromRequest<S> for Identity<T> {
     fn from_parts(parts: &Parts<'_>, _: &S) -> Result<Self, Rejection> {
         let identity = parts.identity::<T>().cloned().map(Self);
         identity.ok_or_else(|| {
-            let (route, wanted) = (parts.route(), std::any::type_name::<T>());
+            let (route, wanted) = (parts.route(), type_name::<T>());
             tracing::error!(
                 route,
                 wanted,
-                "the handler asks for an identity that no authentication gives for its path"
+                "the handler asks for an identity that no authentication gives for this path: add \
+                 ServerApp::authenticate with a pattern that has it"
             );
-            Rejection::new(StatusCode::INTERNAL_SERVER_ERROR)
+            Rejection::new(StatusCode::INTERNAL_SERVER_ERROR).because("nobody authenticated it")
         })
     }
 }

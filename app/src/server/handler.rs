@@ -7,6 +7,7 @@ use std::pin::Pin;
 use transom_core::middleware::Rejection;
 
 use super::extract::FromRequest;
+use super::facts::IdentityType;
 use super::outcome::{IntoOutcome, Outcome};
 use super::parts::Parts;
 use super::request::SessionRequest;
@@ -19,6 +20,10 @@ use crate::session::Session;
 /// It is implemented for functions and closures; see [`FromRequest`] for what the arguments may be, and [`IntoOutcome`]
 /// for what may be returned. The future runs as a task of its own, and is not dropped when the session ends: its
 /// operations give errors then, and it can clean up.
+///
+/// A peer that closes a session gives up all that is on its way: **data that has arrived and was not read is lost** when the
+/// close comes first, on streams that the peer had finished, too, and so are sessions' datagrams. Where every byte counts,
+/// let the side that reads last close the session, as [`IntoOutcome`] does for what a handler has sent.
 ///
 /// # Examples
 ///
@@ -46,6 +51,11 @@ pub trait Handler<S, Arguments>: Clone + Send + Sync + 'static {
     ///
     /// A sentence that says what is wrong.
     fn check_pattern(pattern: &str) -> Result<(), String>;
+
+    /// The types of identity without which its arguments cannot be had.
+    fn identities() -> Vec<IdentityType> {
+        Vec::new()
+    }
 
     /// Takes the arguments out of a request.
     ///
@@ -90,6 +100,9 @@ pub(crate) trait Prepare<S>: Send + Sync {
     /// See [`Handler::check_pattern`].
     fn check_pattern(&self, pattern: &str) -> Result<(), String>;
 
+    /// See [`Handler::identities`].
+    fn identities(&self) -> Vec<IdentityType>;
+
     /// See [`Handler::prepare`].
     fn prepare(&self, parts: &Parts<'_>, state: &S) -> Result<Job, Rejection>;
 }
@@ -111,6 +124,10 @@ impl<S, Arguments, H: Handler<S, Arguments>> Prepare<S> for Route<H, Arguments> 
         H::check_pattern(pattern)
     }
 
+    fn identities(&self) -> Vec<IdentityType> {
+        H::identities()
+    }
+
     fn prepare(&self, parts: &Parts<'_>, state: &S) -> Result<Job, Rejection> {
         self.handler.prepare(parts, state)
     }
@@ -129,6 +146,11 @@ macro_rules! handler {
                 let _ = pattern;
                 $($argument::check_pattern(pattern)?;)*
                 Ok(())
+            }
+
+            fn identities() -> Vec<IdentityType> {
+                let identities: &[Option<IdentityType>] = &[$($argument::identity()),*];
+                identities.iter().flatten().copied().collect()
             }
 
             #[allow(non_snake_case, reason = "each argument is named after its type parameter")]

@@ -37,9 +37,9 @@ use transom_core::{Config, HttpRequest, SessionEnd};
 
 pub(crate) use bind::{Bound, bind};
 pub use cluster::Cluster;
-pub use events::{Events, ServerEvent};
+pub use events::{Events, HandlerFailure, ServerEvent};
 pub use extract::{FromRequest, FromState, Path, Query, State};
-pub use facts::{Identity, Origin, PeerAddress, Subprotocol};
+pub use facts::{Identity, IdentityType, Origin, PeerAddress, Subprotocol};
 pub use handler::{Handler, Job};
 pub use hooks::StatefulMiddleware;
 pub use http_fallback::HttpResponse;
@@ -256,7 +256,7 @@ impl<S: Clone + Send + Sync + 'static> ServerApp<S> {
         self
     }
 
-    /// Writes what happens with sessions to a queue; see [`Events`].
+    /// Writes what happens with sessions, handlers and the certificate to a queue; see [`Events`].
     pub fn events(mut self, events: &Events) -> Self {
         self.watchers.add_events(events.source());
         self

@@ -59,6 +59,11 @@ impl SessionRequest {
         Arc::clone(&self.accepted)
     }
 
+    /// Where it came in, and what it asks for.
+    pub(super) fn came_in(&self) -> (Arc<Shared>, Arc<Request>) {
+        (Arc::clone(&self.shared), Arc::clone(&self.request))
+    }
+
     pub(super) fn now(&self) -> std::time::Instant {
         self.shared.runtime().now()
     }

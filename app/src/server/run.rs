@@ -6,9 +6,11 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use transom_core::Request;
 use transom_core::middleware::Permits;
 
 use super::dispatch::{catch_panic, panic_text, shown};
+use super::events::HandlerFailure;
 use super::handler::Running;
 use super::outcome::{FAILURE_CODE, Kind, Outcome};
 use super::request::SessionRequest;
@@ -17,29 +19,37 @@ use crate::driver::{Deadline, Shared};
 use crate::session::{MAX_REASON, Session, cut};
 
 /// Runs a handler to its end, and then brings the session to its own.
-pub(super) async fn run<J>(session: Session, job: J, permits: Permits, _running: RunningHandler)
+pub(super) async fn run<J>(session: Session, job: J, permits: Permits, route: String, _running: RunningHandler)
 where
     J: FnOnce(Session) -> Running,
 {
     let began = session.shared().runtime().now();
     let accepted = Arc::new(OnceLock::from(session.clone()));
     let result = holding(permits, accepted, catch_panic(job(session.clone()))).await;
-    conclude(session, result, began).await;
+    conclude(session, result, &route, began).await;
 }
 
 /// Runs a handler that answers its request itself, and then brings the session, if there is one, to its end.
-pub(super) async fn run_request<J>(request: SessionRequest, job: J, permits: Permits, _running: RunningHandler)
-where
+pub(super) async fn run_request<J>(
+    request: SessionRequest,
+    job: J,
+    permits: Permits,
+    route: String,
+    _running: RunningHandler,
+) where
     J: FnOnce(SessionRequest) -> Running,
 {
     let (accepted, began) = (request.accepted(), request.now());
+    let (shared, asked) = request.came_in();
     let result = holding(permits, Arc::clone(&accepted), catch_panic(job(request))).await;
     match accepted.get().cloned() {
-        Some(session) => conclude(session, result, began).await,
+        Some(session) => conclude(session, result, &route, began).await,
         // What it did not answer was answered when it was dropped.
         None => {
             if let Err(panic) = result {
-                tracing::warn!(panic = panic_text(&*panic), "the handler of a request panicked");
+                let text = panic_text(&*panic);
+                tracing::warn!(panic = text, "the handler of a request panicked");
+                tell(&shared, &asked, &route, &HandlerFailure::Panic(text.to_owned()));
             }
         }
     }
@@ -70,15 +80,16 @@ async fn holding<T>(permits: Permits, accepted: Arc<OnceLock<Session>>, handler:
     .await
 }
 
-async fn conclude(session: Session, result: Result<Outcome, Box<dyn Any + Send>>, began: Instant) {
+async fn conclude(session: Session, result: Result<Outcome, Box<dyn Any + Send>>, route: &str, began: Instant) {
     match result {
         Ok(Outcome(Kind::Done)) => close_when_acknowledged(&session).await,
         // The end of this session, or of another one that the handler worked with.
-        Ok(Outcome(Kind::Ended(end))) => fail(&session, FAILURE_CODE, &end.to_string()),
-        Ok(Outcome(Kind::Failed { code, reason })) => fail(&session, code, &reason),
+        Ok(Outcome(Kind::Ended(end))) => fail(&session, route, FAILURE_CODE, &end.to_string()),
+        Ok(Outcome(Kind::Failed { code, reason })) => fail(&session, route, code, &reason),
         Err(panic) => {
-            let path = session.request().path();
-            tracing::warn!(path = ?shown(path), panic = panic_text(&*panic), "the handler of a session panicked");
+            let (path, text) = (session.request().path(), panic_text(&*panic));
+            tracing::warn!(path = ?shown(path), panic = text, "the handler of a session panicked");
+            tell(session.shared(), session.request(), route, &HandlerFailure::Panic(text.to_owned()));
             session.close(FAILURE_CODE, "internal error");
         }
     }
@@ -88,14 +99,23 @@ async fn conclude(session: Session, result: Result<Outcome, Box<dyn Any + Send>>
 }
 
 /// Closes a session whose handler failed, unless the handler failed because it was over.
-fn fail(session: &Session, code: u32, reason: &str) {
+fn fail(session: &Session, route: &str, code: u32, reason: &str) {
     let path = session.request().path();
     if session.end().is_some() {
         tracing::debug!(path = ?shown(path), reason = ?shown(reason), "the handler ended with its session");
         return;
     }
     tracing::warn!(path = ?shown(path), code, reason = ?shown(reason), "the handler of a session failed");
-    session.close(code, cut(reason, MAX_REASON));
+    let reason = cut(reason, MAX_REASON);
+    tell(session.shared(), session.request(), route, &HandlerFailure::Error { code, reason: reason.to_owned() });
+    session.close(code, reason);
+}
+
+/// Tells those who want to know of handlers that fail.
+fn tell(shared: &Shared, request: &Request, route: &str, failure: &HandlerFailure) {
+    if let Some(watchers) = shared.watchers() {
+        watchers.handler_failed(request, route, failure);
+    }
 }
 
 /// Closing resets what is on its way, so that what the handler finished gets the time to arrive.

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::num::NonZeroU8;
 use std::pin::Pin;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use transom_core::rt::Runtime;
@@ -20,9 +20,9 @@ use super::launch::Launch;
 use super::operations::Operations;
 use super::tcp::Desk;
 use super::workers::{self, Threads};
-use super::{Server, ServerApp, shutdown};
+use super::{Server, ServerApp, Watchers, shutdown};
 use crate::error::ServeError;
-use crate::tls::Tls;
+use crate::tls::{CertificateObserver, Tls};
 
 /// A server that is about to start: await it to serve until it is shut down, [`start`](Self::start) it in the background,
 /// or [`run`](Self::run) it where there is no runtime.
@@ -104,6 +104,7 @@ impl<S: Clone + Send + Sync + 'static> Serve<S> {
         if !self.app.hooks.is_empty() {
             return Err(ServeError::HooksNeedLaunch);
         }
+        self.app.check()?;
         let runtime = self.runtime()?;
         // Workers leave by themselves when the server ends.
         let (server, _threads) = self.start_beside(&runtime, &mut None)?;
@@ -135,6 +136,7 @@ impl<S: Clone + Send + Sync + 'static> Serve<S> {
     }
 
     async fn launch_beside(mut self, runtime: &Arc<dyn Runtime>) -> Result<(Server, Threads), ServeError> {
+        self.app.check()?;
         let hooks = std::mem::replace(&mut self.app.hooks, Hooks::new());
         let state = self.app.state.clone();
         let stops = hooks.start(&state, runtime).await?;
@@ -227,7 +229,7 @@ impl<S: Clone + Send + Sync + 'static> Serve<S> {
             operations: Arc::clone(&operations),
             advised: AtomicBool::new(false),
         });
-        let launch = Arc::new(Launch::new(config, http, tls.clone(), dispatcher, count));
+        let launch = Arc::new(Launch::new(config, http, tls.clone(), Arc::clone(&dispatcher) as _, count));
         let (addresses, stations) = launch.stations(sockets).map_err(Arc::new).map_err(ServeError::Socket)?;
         let mut threads = Threads::default();
         let mut endpoints = Vec::new();
@@ -244,10 +246,10 @@ impl<S: Clone + Send + Sync + 'static> Serve<S> {
             tracing::info!(%address, workers = count, "listening");
         }
         let finish = stops.take().map(|stops| stops.after(endpoints.clone(), runtime));
-        let server = Server::new(endpoints, addresses, finish, about);
+        let server = Server::new(endpoints, addresses, finish, about.listing(&dispatcher));
         // There is one server, and it is told once.
         let _ = operations.server.set(server.handle().downgrade());
-        keep_certificate(tls, &server, runtime);
+        keep_certificate(tls, &server, &dispatcher.watchers, runtime);
         if let Some(Graceful { signal, grace }) = graceful {
             runtime.spawn(Box::pin(shutdown::on_signal(signal, grace, server.handle().downgrade())));
         }
@@ -273,10 +275,13 @@ impl<S> fmt::Debug for Serve<S> {
     }
 }
 
-/// Looks whether the certificate has to change for as long as there is the server, if that was asked for.
-fn keep_certificate(tls: Tls, server: &Server, runtime: &Arc<dyn Runtime>) {
+/// Tells of changes of the certificate, and looks whether it has to change for as long as there is the server, if that was
+/// asked for.
+fn keep_certificate(tls: Tls, server: &Server, watchers: &Arc<Watchers>, runtime: &Arc<dyn Runtime>) {
+    let observer: Weak<dyn CertificateObserver> = Arc::<Watchers>::downgrade(watchers);
+    tls.observe(Weak::clone(&observer));
     let Some(interval) = tls.watch_interval() else { return };
-    let keeping = crate::tls::keep(tls, interval, Arc::clone(runtime));
+    let keeping = crate::tls::keep(tls, interval, Arc::clone(runtime), observer);
     let server = server.handle().downgrade();
     runtime.spawn(Box::pin(async move {
         shutdown::until_done(Box::pin(keeping), server).await;

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use transom_core::EndpointStats;
 
+use super::Watchers;
 use super::about::About;
 use super::hooks::Finish;
 use crate::diagnostics::{ServerDiagnostics, ServerState};
 use crate::driver::{Done, Shared, Shutdown};
 use crate::error::ServeError;
 use crate::session::Session;
-use crate::tls::Tls;
+use crate::tls::{CertificateObserver, Tls};
 
 /// A server that is running.
 ///
@@ -169,12 +170,19 @@ impl ServerHandle {
             shared.act(|state| state.endpoint.set_server_tls(tls.server_config()))?;
         }
         self.endpoints.about.set_tls(tls);
+        if let Some(watchers) = self.endpoints.shared.first().and_then(|shared| shared.watchers()) {
+            let observer: Weak<dyn CertificateObserver> = Arc::<Watchers>::downgrade(watchers);
+            tls.observe(observer);
+            watchers.changed(tls.certificate_sha256());
+        }
         Ok(())
     }
 
     /// What the server looks like now, with at most a thousand of its sessions.
     pub fn diagnostics(&self) -> ServerDiagnostics {
-        self.diagnostics_of(MAX_LISTED)
+        let mut diagnostics = self.diagnostics_of(MAX_LISTED);
+        (diagnostics.routes, diagnostics.routes_missed) = self.endpoints.about.routes();
+        diagnostics
     }
 
     /// Whether new sessions are welcome: false as soon as a shutdown has begun.
@@ -187,6 +195,8 @@ impl ServerHandle {
         let mut diagnostics = self.endpoints.about.diagnose(endpoints, room);
         diagnostics.addresses.clone_from(&self.endpoints.addresses);
         diagnostics.counters = self.stats();
+        let watchers = self.endpoints.shared.first().and_then(|shared| shared.watchers());
+        diagnostics.failed_handlers = watchers.map_or(0, |watchers| watchers.failed_handlers());
         diagnostics
     }
 

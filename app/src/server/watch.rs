@@ -4,15 +4,17 @@ use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use transom_core::middleware::Rejection;
 use transom_core::{Request, SessionEnd};
 
 use super::dispatch::panic_text;
-use super::events::{EventSource, ServerEvent};
+use super::events::{EventSource, HandlerFailure, ServerEvent};
 use super::run::RunningHandler;
 use crate::driver::SessionCell;
 use crate::session::Session;
+use crate::tls::CertificateObserver;
 
 type Connected = Box<dyn Fn(&Session) + Send + Sync>;
 type Disconnected = Box<dyn Fn(&Session, &SessionEnd) + Send + Sync>;
@@ -23,6 +25,7 @@ pub(crate) struct Watchers {
     connected: Vec<Connected>,
     disconnected: Vec<Disconnected>,
     events: Vec<EventSource>,
+    failed_handlers: AtomicU64,
 }
 
 impl Watchers {
@@ -45,6 +48,20 @@ impl Watchers {
             let (status, reason) = (rejection.status, rejection.reason);
             source.push(ServerEvent::SessionRefused { path, remote, status, reason });
         }
+    }
+
+    /// A handler failed, and not because its session was over.
+    pub(super) fn handler_failed(&self, request: &Request, route: &str, failure: &HandlerFailure) {
+        self.failed_handlers.fetch_add(1, Ordering::Relaxed);
+        for source in &self.events {
+            let (path, remote) = (request.path().to_owned(), request.remote_address());
+            source.push(ServerEvent::HandlerFailed { route: route.to_owned(), path, remote, failure: failure.clone() });
+        }
+    }
+
+    /// Handlers that failed since the start.
+    pub(super) fn failed_handlers(&self) -> u64 {
+        self.failed_handlers.load(Ordering::Relaxed)
     }
 
     /// A session can be used; its handler has not begun.
@@ -73,6 +90,20 @@ impl Watchers {
             }
             drop(running);
         }));
+    }
+}
+
+impl CertificateObserver for Watchers {
+    fn changed(&self, sha256: [u8; 32]) {
+        for source in &self.events {
+            source.push(ServerEvent::CertificateChanged(sha256));
+        }
+    }
+
+    fn failed(&self, problem: &str) {
+        for source in &self.events {
+            source.push(ServerEvent::CertificateFailed(problem.to_owned()));
+        }
     }
 }
 

@@ -1,16 +1,21 @@
 //! Looking again and again whether the certificate has to change.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use transom_core::rt::Runtime;
 
-use super::Tls;
+use super::{CertificateObserver, Tls};
 use crate::blocking::on_thread;
 use crate::driver::Deadline;
 
 /// Keeps a certificate up to date; never ends by itself.
-pub(crate) async fn keep(tls: Tls, interval: Duration, runtime: Arc<dyn Runtime>) {
+pub(crate) async fn keep(
+    tls: Tls,
+    interval: Duration,
+    runtime: Arc<dyn Runtime>,
+    observer: Weak<dyn CertificateObserver>,
+) {
     let mut reported = None;
     loop {
         Deadline::after(&runtime, interval).wait().await;
@@ -30,6 +35,9 @@ pub(crate) async fn keep(tls: Tls, interval: Duration, runtime: Arc<dyn Runtime>
             && reported.as_ref() != Some(problem)
         {
             tracing::error!(%problem, "the certificate cannot be changed, the old one stays");
+            if let Some(observer) = observer.upgrade() {
+                observer.failed(problem);
+            }
         }
         reported = problem;
     }

@@ -14,7 +14,7 @@ mod verify;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use rustls::crypto::CryptoProvider;
@@ -23,6 +23,7 @@ use rustls_pki_types::CertificateDer;
 pub use client_auth::ClientCertificates;
 pub use error::TlsError;
 pub(crate) use keep::keep;
+pub(crate) use store::CertificateObserver;
 pub(crate) use verify::Trust;
 
 use certificate::Certificate;
@@ -123,7 +124,12 @@ impl Tls {
 
     /// Uses the certificate of another `Tls`, as it is now, from the next connection on.
     pub fn replace(&self, other: &Self) {
-        self.store.set(other.store.current());
+        self.store.replace(other.store.current());
+    }
+
+    /// Tells somebody when the certificate changes, whoever changes it.
+    pub(crate) fn observe(&self, observer: Weak<dyn CertificateObserver>) {
+        self.store.observe(observer);
     }
 
     /// Lets the servers that are given this certificate look every `interval` whether its files have changed.

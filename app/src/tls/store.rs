@@ -1,7 +1,7 @@
 //! The certificate that is shown now, and where the next one comes from.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::SystemTime;
 
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -15,6 +15,17 @@ use super::{Files, TlsError, files};
 pub(super) struct Store {
     current: RwLock<Arc<Certificate>>,
     source: Mutex<Source>,
+    /// Servers that use it.
+    observers: Mutex<Vec<Weak<dyn CertificateObserver>>>,
+}
+
+/// Who wants to know what becomes of a certificate.
+pub(crate) trait CertificateObserver: Send + Sync {
+    /// There is another one, with this hash.
+    fn changed(&self, sha256: [u8; 32]);
+
+    /// There should be another one, and it cannot be used.
+    fn failed(&self, problem: &str);
 }
 
 /// Where certificates come from.
@@ -29,14 +40,36 @@ pub(super) enum Source {
 
 impl Store {
     pub(super) fn new(certificate: Certificate, source: Source) -> Self {
-        Self { current: RwLock::new(Arc::new(certificate)), source: Mutex::new(source) }
+        Self { current: RwLock::new(Arc::new(certificate)), source: Mutex::new(source), observers: Mutex::default() }
     }
 
     pub(super) fn current(&self) -> Arc<Certificate> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(super) fn set(&self, certificate: Arc<Certificate>) {
+    /// Uses another certificate, and tells those who want to know.
+    pub(super) fn replace(&self, certificate: Arc<Certificate>) {
+        let changed = certificate.sha256() != self.current().sha256();
+        self.set(certificate);
+        if changed {
+            self.tell();
+        }
+    }
+
+    /// Tells somebody of changes from now on, for as long as there is somebody.
+    pub(super) fn observe(&self, observer: Weak<dyn CertificateObserver>) {
+        let mut observers = self.observers.lock().unwrap_or_else(PoisonError::into_inner);
+        observers.retain(|observer| observer.strong_count() > 0);
+        observers.push(observer);
+    }
+
+    fn tell(&self) {
+        let observers = self.observers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let sha256 = self.current().sha256();
+        observers.iter().filter_map(Weak::upgrade).for_each(|observer| observer.changed(sha256));
+    }
+
+    fn set(&self, certificate: Arc<Certificate>) {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = certificate;
     }
 
@@ -52,6 +85,14 @@ impl Store {
 
     /// See [`Tls::reload`](super::Tls::reload).
     pub(super) fn reload(&self, now: SystemTime) -> Result<bool, TlsError> {
+        let changed = self.reload_untold(now)?;
+        if changed {
+            self.tell();
+        }
+        Ok(changed)
+    }
+
+    fn reload_untold(&self, now: SystemTime) -> Result<bool, TlsError> {
         let mut source = self.source();
         match &mut *source {
             Source::Given => Err(TlsError::NoFiles),

@@ -69,20 +69,27 @@ fn by_path<'a>(paths: impl Iterator<Item = &'a str>) -> Value {
 
 /// What to tell everybody: troubles of connections are counted, since their sentences have addresses in them.
 fn sentences(issues: &[Issue]) -> Vec<String> {
-    let (mut slow, mut lossy) = (0, 0);
+    let (mut slow, mut lossy, mut unread, mut unsent) = (0, 0, 0, 0);
     let mut sentences = Vec::new();
     for issue in issues {
         match issue {
             Issue::SlowRoundTrips { .. } => slow += 1,
             Issue::PacketsLost { .. } => lossy += 1,
+            Issue::DatagramsUnread { .. } => unread += 1,
+            Issue::DatagramsUnsent { .. } => unsent += 1,
             other => sentences.push(other.to_string()),
         }
     }
-    for (count, trouble) in [(slow, "slow round trips"), (lossy, "many lost packets")] {
+    for (count, what, trouble) in [
+        (slow, "connection", "slow round trips"),
+        (lossy, "connection", "many lost packets"),
+        (unread, "session", "many datagrams that were not read in time"),
+        (unsent, "session", "many datagrams that did not leave in time"),
+    ] {
         match count {
             0 => {}
-            1 => sentences.push(format!("one connection has {trouble}")),
-            _ => sentences.push(format!("{count} connections have {trouble}")),
+            1 => sentences.push(format!("one {what} has {trouble}")),
+            _ => sentences.push(format!("{count} {what}s have {trouble}")),
         }
     }
     sentences
@@ -112,6 +119,8 @@ mod tests {
         let slow = Issue::SlowRoundTrips { remote, rtt_ms: 2_000.0 };
         let issues = [Issue::PacketsLost { remote, lost: 9, sent: 30 }, slow.clone(), slow];
         assert_eq!(sentences(&issues), ["2 connections have slow round trips", "one connection has many lost packets"]);
+        let unread = Issue::DatagramsUnread { remote, path: String::from("/x"), lost: 9, received: 30 };
+        assert_eq!(sentences(&[unread]), ["one session has many datagrams that were not read in time"]);
         let about_all = Issue::SessionsRefused { refused: 3, requests: 4 };
         assert_eq!(sentences(std::slice::from_ref(&about_all)), [about_all.to_string()]);
     }
