@@ -219,6 +219,31 @@ async fn a_server_that_vanishes_is_noticed() {
     assert_eq!(within(session.closed()).await, closed_by_peer(0, "server shutting down"));
 }
 
+/// What a peer sends before its close, and nobody reads before it, is gone; handlers' documentation says so.
+async fn a_close_takes_what_was_not_read_with_it() {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let tell = std::sync::Arc::new(std::sync::Mutex::new(Some(tell)));
+    let app = ServerApp::new().route("/", move |session: Session| {
+        let tell = tell.lock().unwrap().take();
+        async move {
+            let mut stream = session.accept_uni().await.unwrap().unwrap();
+            session.closed().await;
+            let read = stream.read_to_end(1_000).await;
+            let datagram = session.recv_datagram().await;
+            let _ = tell.unwrap().send((read.is_ok(), datagram.is_ok_and(|datagram| datagram.is_some())));
+        }
+    });
+    let running = Running::start(app);
+    let session = running.session("/").await;
+    let mut stream = within(session.open_uni()).await.unwrap();
+    within(stream.write_all(b"all of it")).await.unwrap();
+    stream.finish().unwrap();
+    session.send_datagram("and this").unwrap();
+    within(stream.acknowledged()).await.unwrap();
+    session.close(0, "");
+    assert_eq!(within(told).await.unwrap(), (false, false));
+}
+
 on_each_runtime! {
     a_client_closes_with_code_and_reason,
     a_server_closes_with_code_and_reason,
@@ -229,6 +254,7 @@ on_each_runtime! {
     a_handler_s_return_value_closes,
     a_panic_harms_no_other_session,
     the_end_reaches_everybody_who_waits,
+    a_close_takes_what_was_not_read_with_it,
     draining_is_heard_and_closes_nothing,
     streams_outlive_their_session_without_harm,
     a_server_that_vanishes_is_noticed,

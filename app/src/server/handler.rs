@@ -21,9 +21,9 @@ use crate::session::Session;
 /// for what may be returned. The future runs as a task of its own, and is not dropped when the session ends: its
 /// operations give errors then, and it can clean up.
 ///
-/// A peer that closes a session gives up all that is on its way: **data that has arrived and was not read is lost** when the
-/// close comes first, on streams that the peer had finished, too, and so are sessions' datagrams. Where every byte counts,
-/// let the side that reads last close the session, as [`IntoOutcome`] does for what a handler has sent.
+/// A peer that closes a session gives up all that is on its way: **what has arrived and was not read is lost** when the
+/// close comes first, datagrams and streams that the peer had finished alike. Where every byte counts, let the side that
+/// reads last close the session; [`IntoOutcome`] says what that means for what a handler has sent.
 ///
 /// # Examples
 ///
