@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use rustls::pki_types::PrivateKeyDer;
 
 use super::*;
-use crate::fuzzing::{Plain, start};
+use crate::fuzzing::{INTEGRITY_LIMIT, Plain, start};
 
 const SERVER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2)), 443);
 const CLIENT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)), 4433);
@@ -277,4 +277,42 @@ fn values_that_cannot_work_are_named() {
         let error = Endpoint::client(config).expect_err("out of range");
         assert!(error.to_string().contains(name), "{error}");
     }
+}
+
+#[test]
+fn a_connection_survives_damaged_packets_up_to_the_limit_of_its_cipher() {
+    let (mut server, mut client) = (server(Config::default()), client(1));
+    let (mut buffer, mut damaged) = (Vec::new(), None);
+    // What the client sends last of the handshake has a short header; with a wrong tag it opens to nobody.
+    for _ in 0..8 {
+        while let Some(transmit) = client.poll_transmit(start(), 1, &mut buffer) {
+            let data = BytesMut::from(&buffer[..transmit.size]);
+            if data[0] & 0x80 == 0 {
+                let mut copy = data.clone();
+                copy[transmit.size - 1] ^= 1;
+                damaged = Some(copy);
+            }
+            server.handle_receive(start(), Receive { remote: CLIENT, local_ip: None, ecn: None, data });
+            buffer.clear();
+        }
+        send(&mut server, &mut client, SERVER);
+    }
+    let damaged = damaged.expect("a packet with a short header");
+    assert_eq!(connected(&talk(&mut client, &mut server).1), 1);
+    let mut damage = |count| {
+        for _ in 0..count {
+            let data = damaged.clone();
+            server.handle_receive(start(), Receive { remote: CLIENT, local_ip: None, ecn: None, data });
+        }
+        talk(&mut client, &mut server)
+    };
+    let (ours, theirs) = damage(INTEGRITY_LIMIT);
+    assert_eq!((ours, theirs), (vec![], vec![]), "nothing happens");
+    // AEAD_LIMIT_REACHED (RFC 9000, section 20.1).
+    let lost = |event: &Event| {
+        matches!(event, Event::ConnectionLost { error: crate::ConnectionError::Transport { code: 0xf, .. } })
+    };
+    let (_, theirs) = damage(1);
+    // quinn-proto says nothing to the peer then: it sends nothing more with these keys.
+    assert!(theirs.iter().any(lost), "{theirs:?}");
 }

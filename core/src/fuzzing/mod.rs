@@ -30,7 +30,7 @@ pub use qpack::{field_section, instructions};
 pub use server::server;
 
 #[cfg(test)]
-pub(crate) use plain::Plain;
+pub(crate) use plain::{INTEGRITY_LIMIT, Plain};
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::LazyLock;
