@@ -56,14 +56,14 @@ impl ConnectionEntry {
     /// Wakes who waits for `kind`, in all sessions: for hints that the core gives per connection.
     pub(crate) fn wake_sessions(&mut self, kind: Kind, wakes: &mut Vec<Waker>) {
         for session in self.sessions.values_mut() {
-            session.waiters.list(kind).wake_all(wakes);
+            session.waiters.wake(kind, wakes);
         }
     }
 
     /// Wakes who waits for `kind` in one session.
     pub(crate) fn wake_session(&mut self, session: SessionId, kind: Kind, wakes: &mut Vec<Waker>) {
         if let Some(entry) = self.sessions.get_mut(&session) {
-            entry.waiters.list(kind).wake_all(wakes);
+            entry.waiters.wake(kind, wakes);
         }
     }
 
@@ -94,7 +94,7 @@ impl ConnectionEntry {
     pub(crate) fn end_session(&mut self, session: SessionId, end: SessionEnd, wakes: &mut Vec<Waker>) -> bool {
         let Some(mut entry) = self.sessions.remove(&session) else { return false };
         entry.cell.ended(end);
-        entry.waiters.wake_everybody(wakes);
+        entry.waiters.wake_all(wakes);
         // There may be room for another session now.
         self.setup.wake_all(wakes);
         self.streams.retain(|_, stream| {

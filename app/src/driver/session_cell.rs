@@ -146,7 +146,7 @@ impl<'a> Place<'a> {
         let Some(session) = entry.and_then(|entry| entry.sessions.get_mut(&self.cell.id)) else {
             return Poll::Ready(Err(abandoned()));
         };
-        let replaced = session.waiters.list(self.kind).register(&mut self.ticket, context.waker());
+        let replaced = session.waiters.register_for(self.kind, &mut self.ticket, context.waker());
         state.discard(replaced);
         Poll::Pending
     }
@@ -158,7 +158,7 @@ impl Drop for Place<'_> {
         self.cell.shared.act(|state| {
             let entry = state.connections.get_mut(&self.cell.connection);
             if let Some(session) = entry.and_then(|entry| entry.sessions.get_mut(&self.cell.id)) {
-                let removed = session.waiters.list(self.kind).remove(ticket);
+                let removed = session.waiters.remove(ticket);
                 state.discard(removed);
             }
         });

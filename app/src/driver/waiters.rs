@@ -5,17 +5,33 @@
 
 use std::task::Waker;
 
-/// Tasks that wait for the same thing.
-#[derive(Debug, Default)]
-pub(crate) struct WaitList {
+/// Tasks that wait, each for something of a kind.
+#[derive(Debug)]
+pub(crate) struct WaitList<K = ()> {
     last: u64,
     /// In the order of their numbers, so that the longest waiting is woken first.
-    waiting: Vec<(u64, Waker)>,
+    waiting: Vec<Waiting<K>>,
+}
+
+#[derive(Debug)]
+struct Waiting<K> {
+    number: u64,
+    kind: K,
+    waker: Waker,
 }
 
 /// One waiter's place in a [`WaitList`]; a number that is never given out twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ticket(u64);
+
+/// All waiters of one session, in one list: an idle one has two or three.
+pub(crate) type SessionWaiters = WaitList<Kind>;
+
+impl<K> Default for WaitList<K> {
+    fn default() -> Self {
+        Self { last: 0, waiting: Vec::new() }
+    }
+}
 
 impl WaitList {
     /// Registers a waker, at the place of `ticket` if that is still waiting, else at the end.
@@ -23,28 +39,47 @@ impl WaitList {
     /// Returns the waker that stood there.
     #[must_use]
     pub(crate) fn register(&mut self, ticket: &mut Option<Ticket>, waker: &Waker) -> Option<Waker> {
-        if let Some((_, current)) = ticket.and_then(|ticket| self.place(ticket)).map(|place| &mut self.waiting[place]) {
-            return replace_waker(current, waker);
+        self.register_for((), ticket, waker)
+    }
+}
+
+impl<K: PartialEq> WaitList<K> {
+    /// The same for one who waits for something of a kind; a ticket is for one kind all the time.
+    #[must_use]
+    pub(crate) fn register_for(&mut self, kind: K, ticket: &mut Option<Ticket>, waker: &Waker) -> Option<Waker> {
+        if let Some(place) = ticket.and_then(|ticket| self.place(ticket)) {
+            return replace_waker(&mut self.waiting[place].waker, waker);
         }
         self.last += 1;
         *ticket = Some(Ticket(self.last));
-        self.waiting.push((self.last, waker.clone()));
+        self.waiting.push(Waiting { number: self.last, kind, waker: waker.clone() });
         None
     }
 
     /// Gives a place up; returns the waker that stood there, if it has not been woken since.
     #[must_use]
     pub(crate) fn remove(&mut self, ticket: Ticket) -> Option<Waker> {
-        self.place(ticket).map(|place| self.waiting.remove(place).1)
+        self.place(ticket).map(|place| self.waiting.remove(place).waker)
+    }
+
+    /// Moves the wakers of those who wait for `kind` to `wakes`.
+    pub(crate) fn wake(&mut self, kind: K, wakes: &mut Vec<Waker>) {
+        wakes.extend(self.waiting.extract_if(.., |waiting| waiting.kind == kind).map(|waiting| waiting.waker));
     }
 
     /// Moves all wakers to `wakes`.
     pub(crate) fn wake_all(&mut self, wakes: &mut Vec<Waker>) {
-        wakes.extend(self.waiting.drain(..).map(|(_, waker)| waker));
+        wakes.extend(self.waiting.drain(..).map(|waiting| waiting.waker));
+    }
+
+    /// How many wait.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
     }
 
     fn place(&self, Ticket(number): Ticket) -> Option<usize> {
-        self.waiting.binary_search_by_key(&number, |(number, _)| *number).ok()
+        self.waiting.binary_search_by_key(&number, |waiting| waiting.number).ok()
     }
 }
 
@@ -77,35 +112,6 @@ impl Kind {
     /// Whether success leaves the core with something to send.
     pub(crate) fn has_output(self) -> bool {
         matches!(self, Self::OpenBidirectional | Self::OpenUnidirectional | Self::DatagramRoom)
-    }
-}
-
-/// Number of kinds, for tables indexed by them.
-const KINDS: usize = Kind::Acknowledged as usize + 1;
-
-/// All waiters of one session.
-#[derive(Debug, Default)]
-pub(crate) struct SessionWaiters {
-    lists: [WaitList; KINDS],
-}
-
-impl SessionWaiters {
-    /// The waiters for one thing.
-    pub(crate) fn list(&mut self, kind: Kind) -> &mut WaitList {
-        &mut self.lists[kind as usize]
-    }
-
-    /// How many wait.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.lists.iter().map(|list| list.waiting.len()).sum()
-    }
-
-    /// Moves everybody's waker to `wakes`.
-    pub(crate) fn wake_everybody(&mut self, wakes: &mut Vec<Waker>) {
-        for list in &mut self.lists {
-            list.wake_all(wakes);
-        }
     }
 }
 
@@ -252,6 +258,24 @@ mod tests {
         let old = stays;
         assert!(list.register(&mut stays, &waker).is_none());
         assert_ne!(old, stays);
+    }
+
+    #[test]
+    fn who_waits_for_one_thing_is_not_woken_for_another() {
+        let mut list = SessionWaiters::default();
+        let ((first, first_waker), (second, second_waker)) = (counter(), counter());
+        let (mut first_ticket, mut second_ticket) = (None, None);
+        assert!(list.register_for(Kind::Datagram, &mut first_ticket, &first_waker).is_none());
+        assert!(list.register_for(Kind::End, &mut second_ticket, &second_waker).is_none());
+        let mut wakes = Vec::new();
+        list.wake(Kind::Draining, &mut wakes);
+        assert!(wakes.is_empty());
+        list.wake(Kind::End, &mut wakes);
+        wakes.drain(..).for_each(Waker::wake);
+        assert_eq!((first.0.load(Ordering::Relaxed), second.0.load(Ordering::Relaxed)), (0, 1));
+        assert!(list.remove(second_ticket.unwrap()).is_none(), "woken");
+        assert!(list.remove(first_ticket.unwrap()).is_some(), "still waiting, at another place than before");
+        assert_eq!(list.len(), 0);
     }
 
     #[test]

@@ -179,6 +179,6 @@ impl Connection {
     }
 
     fn flow(&mut self, id: SessionId) -> Option<&mut Flow> {
-        self.sessions.get_mut(id)?.flow.as_mut()
+        self.sessions.get_mut(id)?.flow.as_deref_mut()
     }
 }

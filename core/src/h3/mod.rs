@@ -108,13 +108,14 @@ pub(crate) struct Http3 {
 /// The part of the configuration that HTTP/3 needs.
 type Limits = std::sync::Arc<Config>;
 
+/// What is large is boxed: the table has room for four, and most connections need that much.
 #[derive(Debug)]
 enum Stream {
     New(Classifier),
-    Control(Control),
+    Control(Box<Control>),
     Encoder(EncoderStream),
     Decoder(DecoderStream),
-    Request(RequestStream),
+    Request(Box<RequestStream>),
 }
 
 /// Bytes asked for at once on the control and QPACK streams.
@@ -355,7 +356,7 @@ impl Http3 {
             }
             Class::Control => {
                 once(&mut self.has_control)?;
-                Stream::Control(Control::new(self.role, self.config.max_settings_size))
+                Stream::Control(Box::new(Control::new(self.role, self.config.max_settings_size)))
             }
             Class::QpackEncoder => {
                 once(&mut self.has_encoder)?;
@@ -378,7 +379,7 @@ impl Http3 {
                 return Ok(());
             }
             Class::Request { taken } => {
-                self.streams.insert(stream, Stream::Request(RequestStream::new(self.role, &self.config)));
+                self.streams.insert(stream, Stream::Request(Box::new(RequestStream::new(self.role, &self.config))));
                 return self.request_bytes(stream, taken);
             }
             Class::Unknown => {

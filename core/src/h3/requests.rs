@@ -49,7 +49,7 @@ impl Http3 {
         };
         request.dialect = dialect;
         let bytes = message::encode_request(request, dialect::token(dialect), dialect::request_header(dialect));
-        self.streams.insert(stream, Stream::Request(RequestStream::new(self.role, &self.config)));
+        self.streams.insert(stream, Stream::Request(Box::new(RequestStream::new(self.role, &self.config))));
         self.actions.push_back(Action::Send { stream, bytes });
     }
 

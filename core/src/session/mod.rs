@@ -37,8 +37,9 @@ pub(crate) struct SessionState {
     pub(crate) was_open: bool,
     /// Streams of ours that are finished but not yet acknowledged.
     pub(crate) unacknowledged: usize,
-    /// Session flow control; `None` when it was not negotiated.
-    pub(crate) flow: Option<Flow>,
+    /// Session flow control; `None` when it was not negotiated. Boxed: most clients have none so far, and many sessions are
+    /// idle.
+    pub(crate) flow: Option<Box<Flow>>,
     pub(crate) stats: SessionStats,
     /// What it gets of the connection against others.
     pub(crate) weight: u8,
@@ -78,7 +79,7 @@ impl SessionState {
             datagram_options: None,
             was_open: false,
             unacknowledged: 0,
-            flow,
+            flow: flow.map(Box::new),
             weight: DEFAULT_WEIGHT,
             send_groups: 0,
             stats: SessionStats::default(),
