@@ -193,6 +193,11 @@ mod tests {
     }
 
     #[test]
+    fn every_node_leads_on_by_both_bits() {
+        assert!(TREE.iter().flatten().all(|&child| child != 0), "nothing leads back to the root");
+    }
+
+    #[test]
     fn eight_nodes_may_end_a_string() {
         let mut nodes: Vec<u8> = STEPS.iter().flatten().filter(|step| step.may_end).map(|step| step.next).collect();
         nodes.sort_unstable();
