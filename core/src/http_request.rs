@@ -63,3 +63,24 @@ impl HttpRequest {
         self.remote
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_query_begins_after_the_first_question_mark() {
+        for (written, path, query) in [
+            ("/", "/", None),
+            ("/a%3Fb", "/a%3Fb", None),
+            ("/a?", "/a", Some("")),
+            ("/a?b?c", "/a", Some("b?c")),
+            ("*", "*", None),
+        ] {
+            let request = HttpRequest::get("example.org:4433", written);
+            assert_eq!((request.path(), request.query()), (path, query));
+            assert_eq!((request.method(), request.scheme()), (&Method::GET, "https"));
+            assert_eq!(request.authority(), "example.org:4433");
+        }
+    }
+}

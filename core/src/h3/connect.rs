@@ -254,6 +254,29 @@ mod tests {
     }
 
     #[test]
+    fn nobody_may_push_to_us() {
+        let codes = [(Role::Server, ErrorCode::H3_FRAME_UNEXPECTED), (Role::Client, ErrorCode::H3_ID_ERROR)];
+        for (role, code) in codes {
+            let mut stream = RequestStream::new(role, &Config::default());
+            let result = stream.push(Bytes::from_static(&[5, 0]), &mut Vec::new());
+            assert_eq!(result.map_err(|violation| violation.code), Err(code));
+        }
+    }
+
+    #[test]
+    fn what_means_nothing_is_read_up_to_a_limit() {
+        let unknown_frame = |length: u64| {
+            let mut bytes = HEAD.to_vec();
+            frame::encode(0x21, &vec![0; length as usize], &mut bytes);
+            bytes
+        };
+        let parts = feed(Phase::Open, &unknown_frame(IGNORED_ON_A_STREAM)).expect("exactly the limit");
+        assert!(!parts.iter().any(|part| matches!(part, Part::Data(_))));
+        let result = feed(Phase::Open, &unknown_frame(IGNORED_ON_A_STREAM + 1));
+        assert_eq!(result, Err(ErrorCode::H3_EXCESSIVE_LOAD));
+    }
+
+    #[test]
     fn an_end_inside_a_frame_is_an_error() {
         assert_eq!(feed(Phase::Open, &HEAD[..4]), Err(ErrorCode::H3_FRAME_ERROR));
         assert_eq!(feed(Phase::Open, &after_head(&[0, 2, 7])), Err(ErrorCode::H3_FRAME_ERROR));

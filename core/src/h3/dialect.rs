@@ -206,6 +206,31 @@ mod tests {
     }
 
     #[test]
+    fn a_client_has_as_many_sessions_as_the_server_says_in_its_dialect() {
+        let config = Config { max_sessions: 5, ..Config::default() };
+        let ours = settings(Role::Client, Transport { reset_stream_at: true }, &config);
+        let limited = |change: fn(&mut Settings)| {
+            offer(|s| {
+                s.initial_max_data = 1;
+                change(s);
+            })
+        };
+        let servers = [
+            (limited(|_| ()), 1, "no WebTransport at all"),
+            (limited(|s| s.enable_webtransport_draft02 = true), usize::MAX, "a dialect that cannot say"),
+            (limited(|s| s.max_sessions_draft07 = 3), 3, "draft 07 has no flow control to ask for"),
+            (offer(|s| s.max_sessions_draft07 = 3), 3, "and so none to go without"),
+            (limited(|s| s.max_sessions_draft13 = 4), 4, "draft 13 with flow control"),
+            (offer(|s| s.max_sessions_draft13 = 4), 1, "draft 13 without"),
+            (limited(|s| s.wt_enabled_draft15 = true), 5, "draft 15 does not say: ours"),
+            (offer(|s| s.wt_enabled_draft15 = true), 1, "draft 15 without flow control"),
+        ];
+        for (server, sessions, why) in servers {
+            assert_eq!(max_sessions_as_client(&ours, &server, &config), sessions, "{why}");
+        }
+    }
+
+    #[test]
     fn token_and_settings_decide_together() {
         let draft02 = offer(|s| s.enable_webtransport_draft02 = true);
         let draft15 = offer(|s| s.wt_enabled_draft15 = true);
