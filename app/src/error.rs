@@ -4,6 +4,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
@@ -149,6 +150,14 @@ pub enum ServeError {
         /// The type that the handler takes.
         wanted: &'static str,
     },
+    /// The directory for qlog files cannot be used.
+    #[error("cannot write qlog files to {}: {source}", path.display())]
+    Qlog {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// Something that has to run before the server listens failed; what was begun before it has been ended.
     #[error("the server does not start: {hook} failed: {reason}")]
     Startup {
@@ -186,6 +195,14 @@ pub enum ClientError {
     /// The host name could not be resolved.
     #[error("cannot resolve the host name: {0}")]
     Resolve(#[source] io::Error),
+    /// The directory for qlog files cannot be used.
+    #[error("cannot write qlog files to {}: {source}", path.display())]
+    Qlog {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
     /// No local socket could be opened.
     #[error("cannot open a socket: {0}")]
     Socket(#[source] io::Error),

@@ -61,6 +61,7 @@ mod for_each;
 mod group;
 #[cfg(doctest)]
 mod guide;
+mod qlog;
 mod runtime;
 mod server;
 mod session;

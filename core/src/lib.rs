@@ -49,6 +49,8 @@ mod id;
 mod io;
 mod limits;
 pub mod middleware;
+#[cfg(feature = "qlog")]
+pub mod qlog;
 mod request;
 pub mod router;
 pub mod rt;

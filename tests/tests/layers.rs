@@ -25,12 +25,13 @@ const ALLOWED: [(&str, &[&str]); 12] = [
 ];
 
 /// Files that may name quinn_proto.
-const QUINN: [&str; 10] = [
+const QUINN: [&str; 11] = [
     "connection/congestion.rs",
     "connection/quic.rs",
     "endpoint/connection_ids.rs",
     "endpoint/mod.rs",
     "endpoint/plain.rs",
+    "endpoint/qlog.rs",
     "endpoint/settings.rs",
     "endpoint/table.rs",
     // The raw client of the fuzzers, and a handshake without cryptography.

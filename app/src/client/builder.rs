@@ -1,7 +1,9 @@
 //! How a client connects.
 
 use std::fmt::Display;
+use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +17,7 @@ use super::url::Target;
 use crate::blocking::on_thread;
 use crate::driver::Deadline;
 use crate::error::ClientError;
+use crate::qlog::QlogDirectory;
 use crate::session::Session;
 use crate::tls::{Tls, Trust};
 
@@ -50,6 +53,7 @@ pub struct ClientBuilder {
     config: Config,
     runtime: Option<Arc<dyn Runtime>>,
     address: Option<SocketAddr>,
+    qlog: Option<Result<QlogDirectory, (PathBuf, Arc<io::Error>)>>,
 }
 
 impl ClientBuilder {
@@ -68,6 +72,7 @@ impl ClientBuilder {
             config,
             runtime: None,
             address: None,
+            qlog: None,
         }
     }
 
@@ -105,6 +110,16 @@ impl ClientBuilder {
     /// set: whoever has the file can read everything.
     pub fn log_keys(mut self) -> Self {
         self.log_keys = true;
+        self
+    }
+
+    /// Writes a qlog file for each connection into this directory, see
+    /// [`ServerApp::qlog_dir`](crate::ServerApp::qlog_dir). A directory that cannot be used is an error of
+    /// [`connect`](Self::connect).
+    #[cfg(feature = "qlog")]
+    pub fn qlog_dir(mut self, directory: impl Into<PathBuf>) -> Self {
+        let path = directory.into();
+        self.qlog = Some(QlogDirectory::open(&path).map_err(|error| (path, Arc::new(error))));
         self
     }
 
@@ -207,12 +222,13 @@ impl ClientBuilder {
         request: Request,
         runtime: &Arc<dyn Runtime>,
     ) -> Result<Session, ClientError> {
+        let qlog = self.qlog.clone().transpose().map_err(|(path, source)| ClientError::Qlog { path, source })?;
         let (addresses, tls) = self.prepare(&target, &**runtime).await?;
         let attempts = addresses.into_iter().map(|address| {
             let (tls, config, runtime) = (tls.clone(), self.config.clone(), Arc::clone(runtime));
-            let server_name = target.host.clone();
+            let (server_name, qlog) = (target.host.clone(), qlog.clone());
             let attempt: Attempt<ClientConnection> = Box::pin(async move {
-                let connection = ClientConnection::begin(address, &server_name, tls, &config, &runtime)?;
+                let connection = ClientConnection::begin(address, &server_name, tls, &config, qlog.as_ref(), &runtime)?;
                 connection.connected().await?;
                 Ok(connection)
             });

@@ -13,6 +13,7 @@ use transom_core::{Config, ConnectionId, Endpoint, OpenError, Request, SessionEn
 
 use crate::driver::{self, ConnectionCell, Kind, Place, SessionCell, Shared, Shutdown, Ticket, driver_gone};
 use crate::error::ClientError;
+use crate::qlog::QlogDirectory;
 use crate::server::bind;
 use crate::session::Session;
 
@@ -30,6 +31,7 @@ impl ClientConnection {
         server_name: &str,
         tls: rustls::ClientConfig,
         config: &Config,
+        qlog: Option<&QlogDirectory>,
         runtime: &Arc<dyn Runtime>,
     ) -> Result<Self, ClientError> {
         let local: SocketAddr = match address {
@@ -40,7 +42,10 @@ impl ClientConnection {
         let socket = bind(simulation, local).map_err(ClientError::Socket)?;
         let mut config = config.clone();
         config.random_seed = config.random_seed.or_else(|| simulation.map(Simulation::seed));
-        let endpoint = Endpoint::client(config.clone())?;
+        let mut endpoint = Endpoint::client(config.clone())?;
+        if let Some(directory) = qlog {
+            directory.attach(&mut endpoint);
+        }
         let shared =
             driver::start(endpoint, &config, socket, Arc::clone(runtime), None, None).map_err(ClientError::Socket)?;
         let begun = shared.act(|state| {

@@ -221,6 +221,18 @@ impl<S: Clone + Send + Sync + 'static> ServerApp<S> {
         Ok(())
     }
 
+    /// Writes a qlog file for each connection into this directory, which is made if it is missing; see
+    /// [`transom_core::qlog`] for what is in it.
+    ///
+    /// This is for looking for mistakes: every connection makes a file, nothing is ever deleted, and paths and addresses of
+    /// clients are in it, readable by the server's user alone. A thread writes it. What is logged faster than the disk takes
+    /// it is left out, in whole records, and so may be what happens in the last moment of the process.
+    #[cfg(feature = "qlog")]
+    pub fn qlog_dir(mut self, directory: impl Into<std::path::PathBuf>) -> Self {
+        self.qlog = Some(directory.into());
+        self
+    }
+
     /// The routes, in the alphabetical order of their patterns.
     pub fn routes(&self) -> Vec<RouteInfo<'_>> {
         self.admission.routes()

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use transom_core::rt::{Runtime, Simulation};
@@ -10,6 +11,7 @@ use transom_core::{Config, Endpoint};
 use super::bind::Bound;
 use crate::driver::{self, Acceptor, Crew, Post, Shared};
 use crate::error::ServeError;
+use crate::qlog::QlogDirectory;
 use crate::tls::{Tls, provider};
 
 /// What all endpoints of a server have in common.
@@ -18,6 +20,7 @@ pub(super) struct Launch {
     tls: Tls,
     acceptor: Arc<dyn Acceptor>,
     workers: u8,
+    qlog: Option<QlogDirectory>,
 }
 
 /// What one worker listens on.
@@ -43,7 +46,16 @@ impl Launch {
         config.max_connections = share(config.max_connections);
         config.max_handshakes = share(config.max_handshakes);
         config.retry_above = share(config.retry_above);
-        Self { config, tls, acceptor, workers }
+        Self { config, tls, acceptor, workers, qlog: None }
+    }
+
+    /// Logs connections in a directory.
+    pub(super) fn logging_to(mut self, directory: Option<PathBuf>) -> Result<Self, ServeError> {
+        if let Some(path) = directory {
+            let opened = QlogDirectory::open(&path);
+            self.qlog = Some(opened.map_err(|source| ServeError::Qlog { path, source })?);
+        }
+        Ok(self)
     }
 
     /// Shares sockets out: each address has one for every worker. Returns the addresses as well.
@@ -77,7 +89,10 @@ impl Launch {
             let mut config = self.config.clone();
             config.worker = post.as_ref().map(Post::worker);
             config.random_seed = config.random_seed.or_else(|| runtime.simulation().map(Simulation::seed));
-            let endpoint = Endpoint::server(config.clone(), self.tls.server_config())?;
+            let mut endpoint = Endpoint::server(config.clone(), self.tls.server_config())?;
+            if let Some(directory) = &self.qlog {
+                directory.attach(&mut endpoint);
+            }
             let acceptor = Some(Arc::clone(&self.acceptor));
             let shared = driver::start(endpoint, &config, socket, Arc::clone(runtime), acceptor, post);
             started.push(shared.map_err(|source| ServeError::Bind { address, source })?);

@@ -28,6 +28,7 @@ mod workers;
 use std::fmt;
 use std::future::Future;
 use std::net::ToSocketAddrs;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use transom_core::admission::Admission;
@@ -107,6 +108,8 @@ pub struct ServerApp<S = ()> {
     http_fallback: Option<HttpFallback>,
     watchers: Watchers,
     operations: bool,
+    /// Where to log connections.
+    pub(crate) qlog: Option<PathBuf>,
 }
 
 impl ServerApp {
@@ -137,6 +140,7 @@ impl<S: Clone + Send + Sync + 'static> ServerApp<S> {
             http_fallback: None,
             watchers: Watchers::default(),
             operations: false,
+            qlog: None,
         }
     }
 

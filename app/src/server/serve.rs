@@ -205,6 +205,7 @@ impl<S: Clone + Send + Sync + 'static> Serve<S> {
             accept,
             watchers,
             operations,
+            qlog,
             ..
         } = app;
         // A simulation has one thread, and no system that would spread clients over sockets.
@@ -229,7 +230,8 @@ impl<S: Clone + Send + Sync + 'static> Serve<S> {
             operations: Arc::clone(&operations),
             advised: AtomicBool::new(false),
         });
-        let launch = Arc::new(Launch::new(config, http, tls.clone(), Arc::clone(&dispatcher) as _, count));
+        let launch = Launch::new(config, http, tls.clone(), Arc::clone(&dispatcher) as _, count);
+        let launch = Arc::new(launch.logging_to(qlog)?);
         let (addresses, stations) = launch.stations(sockets).map_err(Arc::new).map_err(ServeError::Socket)?;
         let mut threads = Threads::default();
         let mut endpoints = Vec::new();
@@ -250,9 +252,7 @@ impl<S: Clone + Send + Sync + 'static> Serve<S> {
         // There is one server, and it is told once.
         let _ = operations.server.set(server.handle().downgrade());
         keep_certificate(tls, &server, &dispatcher.watchers, runtime);
-        if let Some(Graceful { signal, grace }) = graceful {
-            runtime.spawn(Box::pin(shutdown::on_signal(signal, grace, server.handle().downgrade())));
-        }
+        wait_for_signal(graceful, &server, runtime);
         Ok((server, threads))
     }
 }
@@ -272,6 +272,12 @@ impl<S: Clone + Send + Sync + 'static> IntoFuture for Serve<S> {
 impl<S> fmt::Debug for Serve<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Serve").field("addresses", &self.addresses).field("tls", &self.tls).finish_non_exhaustive()
+    }
+}
+
+fn wait_for_signal(graceful: Option<Graceful>, server: &Server, runtime: &Arc<dyn Runtime>) {
+    if let Some(Graceful { signal, grace }) = graceful {
+        runtime.spawn(Box::pin(shutdown::on_signal(signal, grace, server.handle().downgrade())));
     }
 }
 

@@ -67,6 +67,13 @@ pub(super) const FIELDS: &[Field] = &[
         "Origins of pages that may connect, or `*` alone for all; none leaves that to the program, and where it says nothing \
          pages are refused."
     ),
+    field!(
+        "qlog_dir",
+        qlog_dir,
+        Plain,
+        "Directory for a qlog file of each connection, to look for mistakes; nothing is ever deleted there. The program needs \
+         the feature `qlog`."
+    ),
     field!("tls.certificate", tls.certificate, Plain, "PEM file of the certificate chain, the server's own first."),
     field!("tls.key", tls.key, Plain, "PEM file of its private key: PKCS#8, PKCS#1 or SEC1."),
     field!("tls.watch", tls.watch, Plain, "How often to look whether these files have changed. Zero never looks."),

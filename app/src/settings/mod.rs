@@ -63,6 +63,8 @@ pub struct Settings {
     /// Origins of pages that may connect, or `*` alone for all; none leaves that to the program, and where it says nothing
     /// pages are refused.
     pub origins: Vec<String>,
+    /// Directory for a qlog file of each connection, see [`ServerApp::qlog_dir`]; the program needs the feature `qlog`.
+    pub qlog_dir: Option<PathBuf>,
     /// The server's certificate.
     pub tls: TlsSettings,
     /// Limits and deadlines.
@@ -100,6 +102,7 @@ impl Default for Settings {
             grace: Duration::from_secs(30),
             protocols: Vec::new(),
             origins: Vec::new(),
+            qlog_dir: None,
             tls: TlsSettings::default(),
             limits: Config::default(),
         }
@@ -305,6 +308,9 @@ impl<S: Clone + Send + Sync + 'static> ServerApp<S> {
                 field: String::from("origins"),
                 problem: error.to_string(),
             })?);
+        }
+        if settings.qlog_dir.is_some() {
+            app.qlog.clone_from(&settings.qlog_dir);
         }
         let mut addresses = settings.listen.iter();
         let Some(first) = addresses.next() else {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
+use super::qlog;
 use super::streams::{Entry, SendHalf, WebTransportStream};
 use super::{Connection, Timer};
 use crate::h3::{Action, GLITCH_REFUSED, GLITCH_RESET};
@@ -137,6 +138,7 @@ impl Connection {
         }
         self.timers.set(Timer::Undecided(id.stream()), None);
         let flow = self.new_flow(request.dialect);
+        self.qlog.write(self.now, id, qlog::Entry::Requested(&request));
         self.sessions.insert(SessionState::new(id, request, flow));
         if self.draining {
             self.refuse_session(id, Response::new(http::StatusCode::SERVICE_UNAVAILABLE));
@@ -165,6 +167,7 @@ impl Connection {
     pub(super) fn attach(&mut self, stream: StreamId, id: SessionId) {
         self.timers.set(Timer::Undecided(stream), None);
         self.counters.streams_opened_by_peer += 1;
+        self.qlog.write(self.now, id, qlog::Entry::Opened(stream));
         let sends = stream.direction() == Direction::Bidirectional;
         let stopped = self.streams.http(stream).and_then(|http| http.stopped);
         let entry = |held| {

@@ -3,6 +3,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::Connection;
+use super::qlog;
 use super::quic::{Read, Write};
 use super::streams::{Entry, RecvHalf, SendHalf, WebTransportStream};
 use crate::session::SessionState;
@@ -79,6 +80,7 @@ impl Session<'_> {
         let entry = WebTransportStream::outgoing(self.id, receives, counted, preamble.freeze());
         connection.streams.insert(stream, Entry::WebTransport(entry));
         connection.counters.streams_opened += 1;
+        connection.qlog.write(connection.now, self.id, qlog::Entry::Opened(stream));
         connection.flush_preamble(stream);
         Ok(stream)
     }

@@ -17,6 +17,7 @@ mod identity;
 mod order;
 mod plain;
 mod pump;
+pub(crate) mod qlog;
 pub(crate) mod quic;
 mod sessions;
 mod stats;
@@ -96,6 +97,7 @@ pub struct Connection {
     pub(crate) counters: Counters,
     datagram_stats: DatagramStats,
     waiting: datagrams::Waiting,
+    pub(crate) qlog: qlog::Qlog,
 }
 
 /// Deadlines of a connection beside QUIC's own.
@@ -177,6 +179,7 @@ impl Connection {
             counters: Counters::default(),
             datagram_stats: DatagramStats::default(),
             waiting: datagrams::Waiting::default(),
+            qlog: qlog::Qlog::default(),
             config,
         }
     }

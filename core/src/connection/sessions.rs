@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use http::StatusCode;
 
+use super::qlog::Entry as Logged;
 use super::streams::{Entry, HttpStream, RecvHalf, SendHalf};
 use super::{Connection, Timer};
 use crate::h3::{GLITCH_REFUSED, GLITCH_RESET};
@@ -38,6 +39,7 @@ impl Connection {
             response.status = StatusCode::INTERNAL_SERVER_ERROR;
         }
         self.counters.sessions_refused += 1;
+        self.qlog.write(self.now, id, Logged::Refused(&response));
         self.h3.refuse(id, &response);
         // What follows the request may end the connection; by then the session must be over.
         self.carry_out();
@@ -52,6 +54,7 @@ impl Connection {
         request.remote = self.quic.remote_address();
         self.h3.request(stream, &mut request);
         let id = SessionId(stream.0);
+        self.qlog.write(self.now, id, Logged::Requested(&request));
         let flow = self.new_flow(request.dialect);
         self.sessions.insert(SessionState::new(id, request, flow));
         self.to_arm.push((Timer::Answer(id), self.config.response_timeout));
@@ -66,6 +69,7 @@ impl Connection {
             // Neither what a refusal says in its body nor our side of the stream is of use any more.
             self.h3.abort(id, ErrorCode::H3_NO_ERROR);
             self.apply(id, Input::Refuse);
+            self.qlog.write(self.now, id, Logged::Refused(&response));
             self.hints.push(Event::SessionRefused { session: id, response: Box::new(response) });
             return;
         }
@@ -91,6 +95,8 @@ impl Connection {
 
     fn established(&mut self, id: SessionId) {
         self.counters.sessions_accepted += 1;
+        let response = self.sessions.get(id).and_then(|session| session.response.as_ref());
+        self.qlog.write(self.now, id, Logged::Established(response));
         if self.sessions.live() > 1 {
             self.share();
         }
@@ -161,7 +167,9 @@ impl Connection {
             Effect::Unavailable if self.role() == Role::Client => self.h3.abort(id, ErrorCode::H3_REQUEST_CANCELLED),
             Effect::Unavailable => {
                 self.counters.sessions_refused += 1;
-                self.h3.refuse(id, &Response::new(StatusCode::SERVICE_UNAVAILABLE));
+                let response = Response::new(StatusCode::SERVICE_UNAVAILABLE);
+                self.qlog.write(self.now, id, Logged::Refused(&response));
+                self.h3.refuse(id, &response);
                 self.act();
             }
             Effect::ArmFlush => self.to_arm.push((Timer::Flush(id), self.config.close_flush_timeout)),
@@ -172,6 +180,7 @@ impl Connection {
 
     fn ended(&mut self, id: SessionId, end: SessionEnd, was_open: bool) {
         self.counters.sessions_ended += u64::from(was_open);
+        self.qlog.write(self.now, id, Logged::Ended(&end));
         self.hints.push(Event::SessionEnded { session: id, end });
     }
 

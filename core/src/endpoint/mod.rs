@@ -3,6 +3,7 @@
 mod connection_ids;
 #[cfg(any(test, fuzzing))]
 mod plain;
+mod qlog;
 mod settings;
 mod stats;
 mod table;
@@ -16,9 +17,11 @@ use std::time::Instant;
 
 use quinn_proto as quinn;
 
+use crate::connection::qlog::Qlog;
 use crate::connection::quic::{self, Quic};
 use crate::limits::STATELESS_ANSWERS;
-use crate::{Config, ConfigError, ConnectError, Connection, ConnectionId, ErrorCode, Event, Receive, Transmit};
+use crate::{Config, ConfigError, ConnectError, Connection, ConnectionId, ErrorCode, Event, Receive, Role, Transmit};
+use qlog::Logs;
 pub use stats::EndpointStats;
 use table::Table;
 
@@ -36,6 +39,7 @@ pub struct Endpoint {
     server: Option<Arc<quinn::ServerConfig>>,
     closing: bool,
     stats: EndpointStats,
+    logs: Logs,
 }
 
 impl Endpoint {
@@ -74,6 +78,7 @@ impl Endpoint {
             server,
             closing: false,
             stats: EndpointStats::default(),
+            logs: Logs::default(),
         })
     }
 
@@ -91,6 +96,15 @@ impl Endpoint {
             self.quic.set_server_config(Some(Arc::clone(server)));
         }
         Ok(())
+    }
+
+    /// Writes a log of each connection that begins from now on to where `open` says; see the [module](crate::qlog).
+    #[cfg(feature = "qlog")]
+    pub fn set_qlog(
+        &mut self,
+        open: impl FnMut(&crate::qlog::QlogConnection) -> Option<crate::qlog::QlogWriter> + Send + 'static,
+    ) {
+        self.logs.open = Some(Box::new(open));
     }
 
     // Inputs.
@@ -215,7 +229,7 @@ impl Endpoint {
         now: Instant,
         remote: SocketAddr,
         server_name: &str,
-        client: quinn::ClientConfig,
+        mut client: quinn::ClientConfig,
     ) -> Result<ConnectionId, ConnectError> {
         let now = self.advance(now);
         if self.closing {
@@ -224,6 +238,10 @@ impl Endpoint {
         if self.table.len() >= self.config.max_connections {
             return Err(ConnectError::TooMany);
         }
+        let (transport, qlog) = self.logs.begin(&self.config, now, Role::Client, remote).unzip();
+        if let Some(transport) = transport {
+            client.transport_config(Arc::new(transport));
+        }
         let (handle, connection) =
             self.quic.connect(now, client, remote, server_name).map_err(|error| match error {
                 quinn::ConnectError::InvalidServerName(name) => ConnectError::InvalidServerName(name),
@@ -231,7 +249,7 @@ impl Endpoint {
                 quinn::ConnectError::CidsExhausted => ConnectError::TooMany,
                 _ => ConnectError::Closing,
             })?;
-        Ok(self.insert(now, handle, connection))
+        Ok(self.insert(now, handle, connection, qlog.unwrap_or_default()))
     }
 
     /// A connection, until its [`Event::ConnectionLost`] was polled.
@@ -303,9 +321,15 @@ impl Endpoint {
                 Err(error) => self.quic.ignore(error.into_incoming()),
             };
         }
-        match self.quic.accept(incoming, now, &mut self.scratch, None) {
+        let (transport, qlog) = self.logs.begin(&self.config, now, Role::Server, incoming.remote_address()).unzip();
+        let server = transport.zip(self.server.as_deref()).map(|(transport, server)| {
+            let mut server = server.clone();
+            server.transport_config(Arc::new(transport));
+            Arc::new(server)
+        });
+        match self.quic.accept(incoming, now, &mut self.scratch, server) {
             Ok((handle, connection)) => {
-                self.insert(now, handle, connection);
+                self.insert(now, handle, connection, qlog.unwrap_or_default());
             }
             Err(error) => {
                 self.stats.connections_refused += 1;
@@ -316,9 +340,16 @@ impl Endpoint {
         }
     }
 
-    fn insert(&mut self, now: Instant, handle: quinn::ConnectionHandle, connection: quinn::Connection) -> ConnectionId {
+    fn insert(
+        &mut self,
+        now: Instant,
+        handle: quinn::ConnectionHandle,
+        connection: quinn::Connection,
+        qlog: Qlog,
+    ) -> ConnectionId {
         self.stats.connections_accepted += 1;
-        let connection = Connection::new(Quic::new(connection), Arc::clone(&self.config), now);
+        let mut connection = Connection::new(Quic::new(connection), Arc::clone(&self.config), now);
+        connection.qlog = qlog;
         let id = self.table.insert(handle, connection);
         self.table.touch(id);
         id

@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn defaults_are_empty() {
-        assert_eq!(encoded(&Settings::default()), []);
+        assert_eq!(encoded(&Settings::default()), [0_u8; 0]);
         assert_eq!(Settings::decode(&[]), Ok(Settings::default()));
         let zero = Settings { max_field_section_size: Some(0), ..Settings::default() };
         assert_eq!(encoded(&zero), [0x06, 0x00]);
