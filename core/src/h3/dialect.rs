@@ -166,6 +166,37 @@ mod tests {
     }
 
     #[test]
+    fn what_we_announce_is_what_is_configured() {
+        let config = Config {
+            max_field_section_size: 1,
+            max_sessions_without_flow_control: 2,
+            max_sessions: 3,
+            session_window: 4,
+            session_bidi_streams: 5,
+            session_uni_streams: 6,
+            ..Config::default()
+        };
+        for role in [Role::Server, Role::Client] {
+            let announced = Settings {
+                qpack_max_table_capacity: 0,
+                max_field_section_size: Some(1),
+                qpack_blocked_streams: 0,
+                enable_connect_protocol: role == Role::Server,
+                h3_datagram: true,
+                h3_datagram_draft04: true,
+                enable_webtransport_draft02: true,
+                max_sessions_draft07: 2,
+                max_sessions_draft13: 3,
+                wt_enabled_draft15: true,
+                initial_max_data: 4,
+                initial_max_streams_bidi: 5,
+                initial_max_streams_uni: 6,
+            };
+            assert_eq!(settings(role, Transport { reset_stream_at: true }, &config), announced);
+        }
+    }
+
+    #[test]
     fn drafts_13_and_14_are_offered_only_with_reset_stream_at() {
         let config = Config::default();
         let without = settings(Role::Server, Transport { reset_stream_at: false }, &config);
