@@ -91,4 +91,7 @@ TAIL = """## How it is measured
 | `bench/run --only streams-64 --servers floor,tokio --runs 1 --seconds 1` | one scenario; a beginning of its name is enough |
 | `bench/run --write` | and writes this page |
 | `bench/idle --sessions 20000 --minutes 10` | idle sessions with keep-alives, held and counted |
+| `bench/workers` | what two workers carry against one |
+
+What they gave, and where the time goes: [profile.md](profile.md).
 """
