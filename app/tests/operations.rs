@@ -185,4 +185,5 @@ async fn the_metrics_facade_is_told() {
     };
     assert_eq!(*value("transom_sessions_accepted_total"), DebugValue::Counter(1));
     assert_eq!(*value("transom_sessions"), DebugValue::Gauge(1.0.into()));
+    assert_eq!(*value("transom_route_requests_total"), DebugValue::Counter(1));
 }

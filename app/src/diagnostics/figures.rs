@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{ServerDiagnostics, ServerState};
+use super::{RouteDiagnostics, ServerDiagnostics, ServerState};
 
 /// One figure.
 struct Figure {
@@ -21,6 +21,13 @@ impl ServerDiagnostics {
             let kind = if counts { "counter" } else { "gauge" };
             // Writing to a text does not fail.
             let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
+        }
+        if !self.routes.is_empty() {
+            let _ = writeln!(text, "# HELP {ROUTES} {ROUTES_HELP}\n# TYPE {ROUTES} counter");
+        }
+        for RouteDiagnostics { pattern, hits } in &self.routes {
+            let label = pattern.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            let _ = writeln!(text, "{ROUTES}{{route=\"{label}\"}} {hits}");
         }
         text
     }
@@ -46,6 +53,12 @@ impl ServerDiagnostics {
                 metrics::gauge!(name, labels).set(value as f64);
             }
         }
+        metrics::describe_counter!(ROUTES, ROUTES_HELP);
+        for RouteDiagnostics { pattern, hits } in &self.routes {
+            let common = labels.iter().map(|(name, value)| metrics::Label::new(*name, *value));
+            let labels: Vec<_> = common.chain([metrics::Label::new("route", pattern.clone())]).collect();
+            metrics::counter!(ROUTES, labels).absolute(*hits);
+        }
     }
 
     fn figures(&self) -> Vec<Figure> {
@@ -61,6 +74,7 @@ impl ServerDiagnostics {
             gauge("transom_sessions", "Sessions now.", counters.sessions_open),
             gauge("transom_handlers", "Handlers that have not returned.", self.running_handlers),
             counter("transom_handlers_failed_total", "Handlers that panicked or gave errors.", self.failed_handlers),
+            counter("transom_requests_without_route_total", "Requests that found no route.", self.routes_missed),
             counter("transom_connections_accepted_total", "Handshakes begun.", counters.connections_accepted),
             counter("transom_connections_refused_total", "Attempts turned away.", counters.connections_refused),
             counter("transom_connections_lost_total", "Connections ended.", counters.connections_lost),
@@ -89,9 +103,26 @@ impl ServerDiagnostics {
     }
 }
 
+/// The figure that each route has.
+const ROUTES: &str = "transom_route_requests_total";
+const ROUTES_HELP: &str = "Requests that found the route, those that were refused then included.";
+
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::diagnostics::judge::tests::quiet;
+
+    #[test]
+    fn routes_are_labels() {
+        let mut diagnostics = quiet();
+        let route = |pattern: &str, hits| RouteDiagnostics { pattern: pattern.to_owned(), hits };
+        diagnostics.routes = vec![route("/a/{b}", 3), route("/\\d\"+", 1)];
+        let text = diagnostics.to_prometheus();
+        let lines: Vec<&str> = text.lines().rev().take(3).collect();
+        assert_eq!(lines[2], format!("# TYPE {ROUTES} counter"));
+        assert_eq!(lines[1], format!("{ROUTES}{{route=\"/a/{{b}}\"}} 3"));
+        assert_eq!(lines[0], format!("{ROUTES}{{route=\"/\\\\d\\\"+\"}} 1"));
+    }
 
     #[test]
     fn the_text_is_what_prometheus_reads() {

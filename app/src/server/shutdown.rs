@@ -180,9 +180,7 @@ impl ServerHandle {
 
     /// What the server looks like now, with at most a thousand of its sessions.
     pub fn diagnostics(&self) -> ServerDiagnostics {
-        let mut diagnostics = self.diagnostics_of(MAX_LISTED);
-        (diagnostics.routes, diagnostics.routes_missed) = self.endpoints.about.routes();
-        diagnostics
+        self.diagnostics_of(MAX_LISTED)
     }
 
     /// Whether new sessions are welcome: false as soon as a shutdown has begun.
@@ -195,6 +193,7 @@ impl ServerHandle {
         let mut diagnostics = self.endpoints.about.diagnose(endpoints, room);
         diagnostics.addresses.clone_from(&self.endpoints.addresses);
         diagnostics.counters = self.stats();
+        (diagnostics.routes, diagnostics.routes_missed) = self.endpoints.about.routes();
         let watchers = self.endpoints.shared.first().and_then(|shared| shared.watchers());
         diagnostics.failed_handlers = watchers.map_or(0, |watchers| watchers.failed_handlers());
         diagnostics
