@@ -77,6 +77,10 @@ fn run(role: Role, script: &[(StreamId, Does)], step: usize) -> Outcome {
     // Once the connection is closed nobody counts any more.
     let closed = runner.outcome.actions.iter().any(|action| matches!(action, Action::Close(_)));
     runner.outcome.glitches = if closed { 0 } else { runner.h3.take_glitches() };
+    if closed {
+        // Whether a request is answered before or behind the end of its connection depends on the cut; nobody hears it.
+        runner.outcome.actions.retain(|action| !matches!(action, Action::Send { .. }));
+    }
     runner.outcome
 }
 
