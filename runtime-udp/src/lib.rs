@@ -7,6 +7,7 @@
 pub mod checks;
 mod message;
 mod readiness;
+mod slabs;
 mod socket;
 
 pub use quinn_udp::UdpSockRef;

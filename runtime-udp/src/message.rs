@@ -6,16 +6,11 @@ use bytes::BytesMut;
 use quinn_udp::{EcnCodepoint, RecvMeta};
 use transom_core::{Ecn, Receive, Transmit};
 
-/// Gives each datagram of a message to `sink`.
-pub(crate) fn split(message: &[u8], meta: &RecvMeta, sink: &mut dyn FnMut(Receive)) {
-    // Each datagram gets memory of its own: a piece of it may be kept for long, and must not keep its neighbours.
-    for datagram in message.chunks(meta.stride.max(1)) {
-        sink(Receive {
-            remote: meta.addr,
-            local_ip: meta.dst_ip,
-            ecn: meta.ecn.map(from_codepoint),
-            data: BytesMut::from(datagram),
-        });
+/// Cuts a message into its datagrams and gives each to `sink`.
+pub(crate) fn split(mut message: BytesMut, meta: &RecvMeta, sink: &mut dyn FnMut(Receive)) {
+    while !message.is_empty() {
+        let data = message.split_to(meta.stride.clamp(1, message.len()));
+        sink(Receive { remote: meta.addr, local_ip: meta.dst_ip, ecn: meta.ecn.map(from_codepoint), data });
     }
 }
 
@@ -74,14 +69,14 @@ mod tests {
     #[test]
     fn an_empty_datagram_is_none() {
         let mut count = 0;
-        split(&[], &meta(0), &mut |_| count += 1);
+        split(BytesMut::new(), &meta(0), &mut |_| count += 1);
         assert_eq!(count, 0);
     }
 
     #[test]
     fn a_message_is_split_at_its_stride_and_the_last_may_be_shorter() {
         let mut datagrams = Vec::new();
-        split(b"aaabbbc", &meta(3), &mut |datagram| datagrams.push((datagram.data.to_vec(), datagram.ecn)));
+        split(BytesMut::from("aaabbbc"), &meta(3), &mut |datagram| datagrams.push((datagram.data.to_vec(), datagram.ecn)));
         let marked = |bytes: &[u8]| (bytes.to_vec(), Some(Ecn::Ce));
         assert_eq!(datagrams, [marked(b"aaa"), marked(b"bbb"), marked(b"c")]);
     }

@@ -12,12 +12,15 @@ use transom_core::{Receive, Transmit};
 
 use crate::message::{concerns_one_peer, join, split};
 use crate::readiness::Readiness;
+use crate::slabs::Slabs;
 
 /// The receiving half; owns the buffers that the system fills.
 pub struct Socket<R> {
     io: Arc<Io<R>>,
     /// `BATCH_SIZE` buffers of one message each, side by side. The system touches only the pages it fills.
     buffer: Vec<u8>,
+    /// Where what they hold is copied, so that they can be filled again.
+    slabs: Slabs,
     /// How many of them the next call offers to the system.
     offered: usize,
 }
@@ -47,6 +50,7 @@ impl<R: Readiness> Socket<R> {
         Ok(Self {
             io: Arc::new(Io { readiness, state }),
             buffer: vec![0; BATCH_SIZE * message_size],
+            slabs: Slabs::default(),
             offered: MIN_OFFER,
         })
     }
@@ -77,7 +81,7 @@ impl<R: Readiness> Socket<R> {
         let bytes: usize = meta[..count].iter().map(|meta| meta.len).sum();
         self.offered = next_offer(offered, count, bytes);
         for (message, meta) in self.buffer.chunks_exact(message_size).zip(&meta[..count]) {
-            split(&message[..meta.len.min(message_size)], meta, sink);
+            split(self.slabs.copy(&message[..meta.len.min(message_size)]), meta, sink);
         }
         Ok(())
     }
@@ -146,9 +150,9 @@ impl<R: fmt::Debug> fmt::Debug for Socket<R> {
 
 /// How many messages to ask for after `count` of `offered` came with `bytes`.
 ///
-/// Every datagram is copied into memory of its own. Where the kernel joins many of them, a full batch would be megabytes:
-/// out of the processor's caches, and out of what an allocator keeps ready, before the first byte is looked at. And where
-/// one message comes at a time, to prepare room for many costs more than to ask twice.
+/// What comes is copied. Where the kernel joins many datagrams, a full batch would be megabytes: out of the processor's
+/// caches before the first byte is looked at. And where one message comes at a time, to prepare room for many costs more than
+/// to ask twice.
 fn next_offer(offered: usize, count: usize, bytes: usize) -> usize {
     if bytes > BATCH_BYTES || count <= offered / 4 {
         (offered / 2).max(MIN_OFFER)
