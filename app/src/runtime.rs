@@ -43,10 +43,6 @@ pub(crate) fn context() -> Option<Arc<dyn Runtime>> {
 /// Runs a future to its end on this thread, in an executor made for it, which ends with it.
 ///
 /// tokio's, where it is there: what is written for smol works in it, and not the other way round.
-#[cfg_attr(
-    all(feature = "smol", not(feature = "tokio")),
-    expect(clippy::unnecessary_wraps, reason = "making a tokio runtime can fail")
-)]
 pub(crate) fn block_on<F, Fut, T>(make: F) -> Result<T, ServeError>
 where
     F: FnOnce(Arc<dyn Runtime>) -> Fut,
@@ -62,7 +58,7 @@ where
         Ok(output)
     }
     #[cfg(all(feature = "smol", not(feature = "tokio")))]
-    return Ok(Smol::block_on(|smol| make(Arc::new(smol))));
+    return Smol::block_on(|smol| make(Arc::new(smol))).map_err(Arc::new).map_err(ServeError::Socket);
     #[cfg(not(any(feature = "tokio", feature = "smol")))]
     {
         drop(make);
