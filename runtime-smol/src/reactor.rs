@@ -96,7 +96,8 @@ impl Waiting {
         let reactor = &self.reactor;
         // First this, then a look at `woken`; who wakes us does it the other way round, and one of the two sees the other.
         reactor.waiting.store(true, Ordering::SeqCst);
-        let longest = if reactor.woken.load(Ordering::SeqCst) { Some(Duration::ZERO) } else { reactor.until_next_alarm() };
+        let longest =
+            if reactor.woken.load(Ordering::SeqCst) { Some(Duration::ZERO) } else { reactor.until_next_alarm() };
         let result = self.poll.poll(&mut self.events, longest);
         reactor.waiting.store(false, Ordering::SeqCst);
         match result {

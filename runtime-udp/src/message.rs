@@ -76,7 +76,9 @@ mod tests {
     #[test]
     fn a_message_is_split_at_its_stride_and_the_last_may_be_shorter() {
         let mut datagrams = Vec::new();
-        split(BytesMut::from("aaabbbc"), &meta(3), &mut |datagram| datagrams.push((datagram.data.to_vec(), datagram.ecn)));
+        split(BytesMut::from("aaabbbc"), &meta(3), &mut |datagram| {
+            datagrams.push((datagram.data.to_vec(), datagram.ecn));
+        });
         let marked = |bytes: &[u8]| (bytes.to_vec(), Some(Ecn::Ce));
         assert_eq!(datagrams, [marked(b"aaa"), marked(b"bbb"), marked(b"c")]);
     }

@@ -55,16 +55,24 @@ impl<R: Readiness> Socket<R> {
         })
     }
 
-    /// One system call: receives up to `BATCH_SIZE` messages, each of which may hold several datagrams.
+    /// One system call: receives the messages that are offered room for, each of which may hold several datagrams.
     fn receive_batch(&mut self, sink: &mut dyn FnMut(Receive)) -> io::Result<()> {
-        let offered = self.offered;
+        // To describe room for many costs more than a small batch itself.
+        if self.offered <= MIN_OFFER {
+            self.receive_up_to::<MIN_OFFER>(sink)
+        } else {
+            self.receive_up_to::<BATCH_SIZE>(sink)
+        }
+    }
+
+    fn receive_up_to<const N: usize>(&mut self, sink: &mut dyn FnMut(Receive)) -> io::Result<()> {
+        let offered = self.offered.min(N);
         let message_size = self.buffer.len() / BATCH_SIZE;
-        let mut meta = [RecvMeta::default(); BATCH_SIZE];
+        let mut meta = [RecvMeta::default(); N];
         let count = {
-            let mut slices: [IoSliceMut<'_>; BATCH_SIZE] = std::array::from_fn(|_| IoSliceMut::new(&mut []));
-            for (slice, buffer) in slices[..offered].iter_mut().zip(self.buffer.chunks_exact_mut(message_size)) {
-                *slice = IoSliceMut::new(buffer);
-            }
+            let mut buffers = self.buffer.chunks_exact_mut(message_size);
+            let mut slices: [IoSliceMut<'_>; N] =
+                std::array::from_fn(|_| IoSliceMut::new(buffers.next().unwrap_or_default()));
             let Io { readiness, state } = &*self.io;
             let mut count = 0;
             let result = readiness.try_read(|| {

@@ -12,15 +12,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use quinn_proto::RttEstimator;
-use quinn_proto::congestion::{Controller, ControllerFactory, ControllerMetrics, CubicConfig};
+use quinn_proto::congestion::{Controller, ControllerFactory, ControllerMetrics, Cubic, CubicConfig};
 
 /// Makes [`Closable`] controllers around CUBIC (RFC 9438).
 #[derive(Debug, Default)]
-pub(crate) struct ClosableCubic;
+pub(crate) struct ClosableCubic {
+    cubic: Arc<CubicConfig>,
+}
 
 /// A controller with a switch.
 struct Closable {
-    inner: Box<dyn Controller>,
+    inner: Cubic,
     closing: Arc<AtomicBool>,
     observed: Observed,
     /// When the newest packet of this batch of acknowledgements was sent, and of all before.
@@ -72,9 +74,8 @@ impl Closable {
 
 impl ControllerFactory for ClosableCubic {
     fn build(self: Arc<Self>, now: Instant, current_mtu: u16) -> Box<dyn Controller> {
-        let inner = Arc::new(CubicConfig::default()).build(now, current_mtu);
         Box::new(Closable {
-            inner,
+            inner: Cubic::new(Arc::clone(&self.cubic), now, current_mtu),
             closing: Arc::default(),
             observed: Observed::default(),
             batch: None,
@@ -118,7 +119,7 @@ impl Controller for Closable {
     }
 
     fn clone_box(&self) -> Box<dyn Controller> {
-        Box::new(Self { inner: self.inner.clone_box(), closing: Arc::clone(&self.closing), ..*self })
+        Box::new(Self { inner: self.inner.clone(), closing: Arc::clone(&self.closing), ..*self })
     }
 
     fn initial_window(&self) -> u64 {

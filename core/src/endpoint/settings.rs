@@ -141,7 +141,7 @@ pub(super) fn transport(config: &Config) -> Result<quinn::TransportConfig, Confi
         .keep_alive_interval((config.keep_alive_interval > Duration::ZERO).then_some(config.keep_alive_interval))
         .initial_mtu(config.initial_mtu)
         .mtu_discovery_config(discovery)
-        .congestion_controller_factory(Arc::new(ClosableCubic))
+        .congestion_controller_factory(Arc::new(ClosableCubic::default()))
         // The spin bit shows observers the round-trip time and serves nobody here.
         .allow_spin(false);
     Ok(transport)
