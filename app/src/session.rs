@@ -8,8 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::HeaderMap;
 use transom_core::{
-    ConnectionStats, Direction, ExportError, Request, Response, SendGroup, SessionEnd, SessionId, SessionStats,
-    StreamId,
+    ConnectionStats, Direction, ExportError, Request, SendGroup, SessionEnd, SessionId, SessionStats, StreamId,
 };
 
 use crate::client::ClientConnection;
@@ -92,13 +91,13 @@ impl Session {
 
     /// The subprotocol that the server chose from those the client offered.
     pub fn protocol(&self) -> Option<&str> {
-        self.cell().response.get().and_then(Response::protocol)
+        self.cell().response.get().and_then(|response| response.protocol())
     }
 
     /// The header fields of the server's answer.
     pub fn response_headers(&self) -> &HeaderMap {
         static EMPTY: std::sync::LazyLock<HeaderMap> = std::sync::LazyLock::new(HeaderMap::new);
-        self.cell().response.get().map_or(&EMPTY, Response::headers)
+        self.cell().response.get().map_or(&EMPTY, |response| response.headers())
     }
 
     /// The peer's address when the session began; IPv4 addresses stand in their own form.

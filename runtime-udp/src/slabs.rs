@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-/// A few blocks of memory, filled again and again with what arrives.
+/// A few blocks of memory, filled again and again with datagrams that arrive joined.
 ///
 /// An allocation for each datagram costs more than to copy it. But whoever keeps one datagram of a block keeps the whole
 /// block, and a peer can make us keep some for long. So there are never more than [`SLABS`] blocks; while what is in them

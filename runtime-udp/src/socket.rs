@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::BytesMut;
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSocketState};
 use transom_core::rt::{UdpSender, UdpSocket};
 use transom_core::{Receive, Transmit};
@@ -19,7 +20,7 @@ pub struct Socket<R> {
     io: Arc<Io<R>>,
     /// `BATCH_SIZE` buffers of one message each, side by side. The system touches only the pages it fills.
     buffer: Vec<u8>,
-    /// Where what they hold is copied, so that they can be filled again.
+    /// Where joined datagrams are copied, so that the buffers can be filled again.
     slabs: Slabs,
     /// How many of them the next call offers to the system.
     offered: usize,
@@ -89,7 +90,9 @@ impl<R: Readiness> Socket<R> {
         let bytes: usize = meta[..count].iter().map(|meta| meta.len).sum();
         self.offered = next_offer(offered, count, bytes);
         for (message, meta) in self.buffer.chunks_exact(message_size).zip(&meta[..count]) {
-            split(self.slabs.copy(&message[..meta.len.min(message_size)]), meta, sink);
+            let message = &message[..meta.len.min(message_size)];
+            let copy = if meta.len > meta.stride { self.slabs.copy(message) } else { BytesMut::from(message) };
+            split(copy, meta, sink);
         }
         Ok(())
     }

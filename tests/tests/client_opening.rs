@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use transom_core::{ErrorCode, Event, OpenError, Request, Response, SessionEnd, SessionId};
+use transom_core::{ErrorCode, Event, OpenError, Request, SessionEnd, SessionId};
 use transom_tests::raw::{Options, qpack, wire};
 use transom_tests::simulation::Facing;
 
@@ -202,7 +202,7 @@ fn a_choice_is_one_of_the_offered_strings_with_or_without_parameters() {
     for (value, choice) in [("\"a\"", Some("a")), ("\"b\"", Some("b")), ("\"b\";q=1;x", Some("b"))] {
         let (mut facing, session) = answered(false, &[("wt-protocol", value)]);
         let chosen = facing.core.connection().session(session).unwrap();
-        assert_eq!(chosen.response().and_then(Response::protocol), choice, "{value}");
+        assert_eq!(chosen.response().and_then(|response| response.protocol()), choice, "{value}");
     }
 }
 
@@ -211,7 +211,7 @@ fn a_choice_that_is_no_string_is_no_choice() {
     for value in ["a", "1", "?1", ":YQ==:", "(\"a\")", "\"a", "\"a\", \"b\"", ""] {
         let (mut facing, session) = answered(false, &[("wt-protocol", value)]);
         let session = facing.core.connection().session(session).expect("a session without a subprotocol");
-        assert_eq!(session.response().and_then(Response::protocol), None, "{value}");
+        assert_eq!(session.response().and_then(|response| response.protocol()), None, "{value}");
     }
 }
 

@@ -227,7 +227,7 @@ fn act(pair: &mut Pair, session: SessionId, client: Does, server: Does) {
         let connection = side.connection();
         match does {
             Does::Nothing => {}
-            Does::Accept => connection.accept(session, Response::accept()).unwrap(),
+            Does::Accept => drop(connection.accept(session, Response::accept()).unwrap()),
             Does::Refuse => connection.refuse(session, Response::new(http::StatusCode::FORBIDDEN)).unwrap(),
             Does::Close(code) => connection.session(session).unwrap().close(code, "r"),
             Does::Finish => connection.session(session).unwrap().finish(),

@@ -93,21 +93,21 @@ impl State {
     fn requested(&mut self, connection: ConnectionId, session: SessionId, work: &mut Work) {
         let request = self.endpoint.connection(connection).and_then(|core| core.request(session).cloned());
         if let Some(request) = request {
-            work.requests.push(Requested { connection, session, request: Arc::new(request), now: self.now });
+            work.requests.push(Requested { connection, session, request, now: self.now });
         }
     }
 
     fn established(&mut self, connection: ConnectionId, session: SessionId, response: Response, work: &mut Work) {
         let Some(entry) = self.connections.get_mut(&connection) else { return };
         if let Some(SessionEntry { cell, .. }) = entry.sessions.get(&session).map(Box::as_ref) {
-            let _ = cell.response.set(response);
+            let _ = cell.response.set(Arc::new(response));
         }
         entry.wake_session(session, Kind::Answer, &mut work.wakes);
     }
 
     fn refused(&mut self, connection: ConnectionId, session: SessionId, response: Response, work: &mut Work) {
         if let Some(entry) = self.connections.get(&connection).and_then(|entry| entry.sessions.get(&session)) {
-            let _ = entry.cell.response.set(response);
+            let _ = entry.cell.response.set(Arc::new(response));
         }
         // Who waits for the answer looks at it before the end.
         let end = SessionEnd::ClosedByPeer { code: 0, reason: String::new() };

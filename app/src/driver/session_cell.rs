@@ -20,7 +20,7 @@ pub(crate) struct SessionCell {
     pub(crate) request: Arc<Request>,
     pub(crate) remote: std::net::SocketAddr,
     /// The answer: ours on a server, the peer's on a client once it is here; a refusal included.
-    pub(crate) response: OnceLock<Response>,
+    pub(crate) response: OnceLock<Arc<Response>>,
     draining: AtomicBool,
     end: OnceLock<SessionEnd>,
 }

@@ -199,11 +199,11 @@ fn contained<T>(request: &Request, decide: impl FnOnce() -> Result<T, Rejection>
 /// Accepts a request; `None` when the client went away meanwhile.
 pub(super) fn accept(shared: &Arc<Shared>, requested: Requested, response: Response) -> Option<Arc<SessionCell>> {
     let Requested { connection, session, request, .. } = requested;
-    let cell = shared.act(|state| {
+    let (cell, response) = shared.act(|state| {
         let core = state.endpoint.connection(connection)?;
-        core.accept(session, response.clone()).ok()?;
+        let response = core.accept(session, response).ok()?;
         state.wake_driver();
-        state.add_session(shared, connection, session, request)
+        Some((state.add_session(shared, connection, session, request)?, response))
     })?;
     span::answered(response.status(), response.protocol());
     let _ = cell.response.set(response);

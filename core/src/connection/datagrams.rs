@@ -151,8 +151,10 @@ impl Connection {
             return true;
         }
         let (config, total) = (&self.config, self.waiting.outgoing_bytes);
-        let mark =
-            session.datagram_options.map_or(config.datagram_send_queue, |options| options.outgoing_high_water_mark);
+        let mark = session
+            .datagram_options
+            .as_deref()
+            .map_or(config.datagram_send_queue, |options| options.outgoing_high_water_mark);
         let allowed = allowed(config, outgoing.bytes(), total, config.datagram_send_buffer);
         outgoing.len() < mark && outgoing.bytes() + cost <= allowed
     }
@@ -167,7 +169,7 @@ impl Connection {
     /// Queues a datagram for an open session.
     pub(super) fn queue_datagram(&mut self, id: SessionId, payload: Bytes) {
         let Some(session) = self.sessions.get_mut(id) else { return };
-        let options = session.datagram_options.unwrap_or_else(|| DatagramOptions::of(&self.config));
+        let options = session.datagram_options.as_deref().copied().unwrap_or_else(|| DatagramOptions::of(&self.config));
         let own = session.datagrams.bytes();
         let bytes = allowed(&self.config, own, self.waiting.incoming_bytes, self.config.datagram_queue_bytes);
         let dropped = session.datagrams.push(payload, self.now, options.incoming_high_water_mark, bytes);
@@ -187,7 +189,10 @@ impl Connection {
 
     fn recv_datagram(&mut self, id: SessionId) -> Option<Bytes> {
         let session = self.sessions.get_mut(id)?;
-        let max_age = session.datagram_options.map_or(self.config.datagram_max_age, |options| options.incoming_max_age);
+        let max_age = session
+            .datagram_options
+            .as_deref()
+            .map_or(self.config.datagram_max_age, |options| options.incoming_max_age);
         let own = session.datagrams.bytes();
         let (datagram, expired_incoming) = session.datagrams.pop(self.now, max_age);
         self.waiting.incoming_bytes = self.waiting.incoming_bytes - own + session.datagrams.bytes();
@@ -247,7 +252,7 @@ impl Connection {
     }
 
     fn datagram_options(&self, id: SessionId) -> DatagramOptions {
-        let chosen = self.sessions.get(id).and_then(|session| session.datagram_options);
+        let chosen = self.sessions.get(id).and_then(|session| session.datagram_options.as_deref().copied());
         chosen.unwrap_or_else(|| DatagramOptions::of(&self.config))
     }
 
@@ -346,7 +351,7 @@ impl Session<'_> {
     pub fn set_datagram_options(&mut self, options: DatagramOptions) {
         let connection = &mut *self.connection;
         let Some(session) = connection.sessions.get_mut(self.id) else { return };
-        session.datagram_options = Some(options.within(&connection.config));
+        session.datagram_options = Some(Box::new(options.within(&connection.config)));
         connection.timers.set(Timer::Datagrams(self.id), connection.datagram_deadline(self.id));
         // A mark may have been raised.
         connection.unblock(self.id, true);

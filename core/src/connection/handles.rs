@@ -1,5 +1,7 @@
 //! What an application calls: short-lived proxies that borrow the connection.
 
+use std::sync::Arc;
+
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::Connection;
@@ -38,13 +40,13 @@ impl Session<'_> {
         self.id
     }
 
-    /// The request that asked for it; `None` only if the session ended through this proxy.
-    pub fn request(&self) -> Option<&Request> {
+    /// The request that asked for it, of which a clone can be kept; `None` only if the session ended through this proxy.
+    pub fn request(&self) -> Option<&Arc<Request>> {
         self.state().map(|session| &session.request)
     }
 
-    /// The answer to the request, once there is one.
-    pub fn response(&self) -> Option<&Response> {
+    /// The answer to the request, once there is one; a clone of it can be kept.
+    pub fn response(&self) -> Option<&Arc<Response>> {
         self.state().and_then(|session| session.response.as_ref())
     }
 

@@ -206,12 +206,12 @@ impl Connection {
         self.error.as_ref()
     }
 
-    /// The request of a session that waits for an answer or is open.
-    pub fn request(&self, session: SessionId) -> Option<&Request> {
+    /// The request of a session that waits for an answer or is open; a clone of it can be kept.
+    pub fn request(&self, session: SessionId) -> Option<&Arc<Request>> {
         self.sessions.get(session).filter(|session| session.is_live()).map(|session| &session.request)
     }
 
-    /// Accepts a request for a session: sends the response, and the session is open.
+    /// Accepts a request for a session: sends the response, and the session is open. Returns the response as it was sent.
     ///
     /// A status outside 2xx, or one that forbids content (204, 205: RFC 9297, section 3.2), becomes 200. A subprotocol
     /// the client did not offer is left out.
@@ -219,10 +219,9 @@ impl Connection {
     /// # Errors
     ///
     /// When there is no unanswered request of this id (any more): the client may have gone away.
-    pub fn accept(&mut self, session: SessionId, response: Response) -> Result<(), UnknownSession> {
+    pub fn accept(&mut self, session: SessionId, response: Response) -> Result<Arc<Response>, UnknownSession> {
         self.answerable(session)?;
-        self.accept_session(session, response);
-        Ok(())
+        self.accept_session(session, response).ok_or(UnknownSession)
     }
 
     /// Refuses a request for a session with the response's status and header fields.

@@ -1,5 +1,6 @@
 //! Sessions on their connection: asked for, accepted, ended, and what the end of one does to its streams.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use http::StatusCode;
@@ -15,15 +16,16 @@ use crate::wire::capsule::Capsule;
 use crate::{Direction, ErrorCode, Event, OpenError, Request, Response, Role, SessionEnd, SessionId, StreamId};
 
 impl Connection {
-    pub(super) fn accept_session(&mut self, id: SessionId, mut response: Response) {
-        let Some(session) = self.sessions.get_mut(id) else { return };
+    pub(super) fn accept_session(&mut self, id: SessionId, mut response: Response) -> Option<Arc<Response>> {
+        let session = self.sessions.get_mut(id)?;
         // RFC 9297, section 3.2, forbids 204, 205 and 206 with the capsule protocol.
         if !response.status.is_success() || matches!(response.status.as_u16(), 204..=206) {
             response.status = StatusCode::OK;
         }
         response.protocol = response.protocol.filter(|protocol| session.request.protocols.contains(protocol));
         self.h3.accept(id, &session.request, &response);
-        session.response = Some(response);
+        let response = Arc::new(response);
+        session.response = Some(Arc::clone(&response));
         self.apply(id, Input::Accept);
         self.established(id);
         if self.draining {
@@ -32,6 +34,7 @@ impl Connection {
         self.act();
         // What came behind the request was left unread until now.
         self.read_http(id.stream());
+        Some(response)
     }
 
     pub(super) fn refuse_session(&mut self, id: SessionId, mut response: Response) {
@@ -80,7 +83,7 @@ impl Connection {
             Some(chosen) => !request.protocols.contains(chosen),
             None => request.protocol_required,
         };
-        session.response = Some(response.clone());
+        session.response = Some(Arc::new(response.clone()));
         self.apply(id, Input::Accept);
         if unoffered {
             self.apply(id, Input::Malformed { code: ErrorCode::WT_ALPN_ERROR });
@@ -95,7 +98,7 @@ impl Connection {
 
     fn established(&mut self, id: SessionId) {
         self.counters.sessions_accepted += 1;
-        let response = self.sessions.get(id).and_then(|session| session.response.as_ref());
+        let response = self.sessions.get(id).and_then(|session| session.response.as_deref());
         self.qlog.write(self.now, id, Logged::Established(response));
         if self.sessions.live() > 1 {
             self.share();

@@ -196,6 +196,8 @@ impl Endpoint {
     }
 
     /// When to call again even if nothing arrives; already due while any output may be pending (contract C3).
+    ///
+    /// It may be early: deadlines that have moved back since are only noticed once they come, and then there is nothing to do.
     pub fn poll_timeout(&mut self) -> Option<Instant> {
         if !self.answers.is_empty() || self.table.is_busy() {
             return self.now;

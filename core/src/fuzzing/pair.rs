@@ -96,7 +96,7 @@ impl World {
         let accepts = more & 1 == 0;
         let response =
             if accepts { Response::accept().with_protocol("a") } else { Response::new(http::StatusCode::GONE) };
-        let result = if accepts { connection.accept(id, response) } else { connection.refuse(id, response) };
+        let result = if accepts { connection.accept(id, response).map(drop) } else { connection.refuse(id, response) };
         assert_eq!(result.is_ok(), known == Known::Requested, "{id} is {known:?}");
         if result.is_ok() {
             let to = if accepts { Known::Open } else { Known::Over };

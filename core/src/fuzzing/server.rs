@@ -140,7 +140,7 @@ impl World {
         let status = [StatusCode::OK, StatusCode::NO_CONTENT, StatusCode::NOT_FOUND, StatusCode::CONTINUE][index & 3];
         let response = Response::new(status).with_protocol("a");
         let accepts = index & 3 < 2;
-        let result = if accepts { connection.accept(id, response) } else { connection.refuse(id, response) };
+        let result = if accepts { connection.accept(id, response).map(drop) } else { connection.refuse(id, response) };
         assert_eq!(result.is_ok(), known == Known::Requested, "{id} is {known:?}");
         if result.is_ok() {
             self.model.changes(id, &[Known::Requested], if accepts { Known::Open } else { Known::Over });

@@ -9,6 +9,7 @@ pub(crate) mod registry;
 pub(crate) mod transition;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use rustc_hash::FxHashSet;
@@ -25,14 +26,15 @@ use transition::{Effect, Input, State, step};
 pub(crate) struct SessionState {
     pub(crate) id: SessionId,
     pub(crate) state: State,
-    pub(crate) request: Request,
-    pub(crate) response: Option<Response>,
+    /// Shared with the application, which mostly keeps both for as long as the session lasts.
+    pub(crate) request: Arc<Request>,
+    pub(crate) response: Option<Arc<Response>>,
     /// Every stream of the session that is not over, in order of ids.
     pub(crate) streams: FxHashSet<StreamId>,
     pub(crate) datagrams: DatagramQueue,
     pub(crate) outgoing: Outgoing,
-    /// What the application chose instead of the defaults.
-    pub(crate) datagram_options: Option<DatagramOptions>,
+    /// What the application chose instead of the defaults; boxed, as few choose.
+    pub(crate) datagram_options: Option<Box<DatagramOptions>>,
     /// Whether it has ever been open.
     pub(crate) was_open: bool,
     /// Streams of ours that are finished but not yet acknowledged.
@@ -71,7 +73,7 @@ impl SessionState {
         Self {
             id,
             state: State::Requested,
-            request,
+            request: Arc::new(request),
             response: None,
             streams: FxHashSet::default(),
             datagrams: DatagramQueue::default(),

@@ -95,7 +95,7 @@ impl Replay {
             let server = &mut self.client.server;
             match event {
                 Event::SessionRequested { session } => {
-                    let request = server.connection().request(session).cloned();
+                    let request = server.connection().request(session).map(|request| Request::clone(request));
                     let choice = request.as_ref().and_then(|request| request.protocols().first().cloned());
                     let answer = match choice {
                         Some(protocol) => Response::accept().with_protocol(protocol),

@@ -149,7 +149,7 @@ impl App {
             if result.is_ok() {
                 shared.ledger.session(self.number, session).accepted = true;
             }
-            return self.model.answer(session, Phase::Open, result);
+            return self.model.answer(session, Phase::Open, result.map(drop));
         }
         let status = 300 + shared.random.below(300) as u16;
         let response = Response::new(http::StatusCode::from_u16(status).unwrap_or_default());

@@ -128,7 +128,7 @@ pub(super) fn is_known(code: ErrorCode) -> bool {
 /// The server sees the request as the client made it.
 pub(super) fn requested(app: &App, connection: &mut Connection, shared: &mut Shared, session: SessionId) -> Verdict {
     let wanted = shared.ledger.session(app.number, session).path.clone();
-    match connection.request(session).map(transom_core::Request::path_and_query) {
+    match connection.request(session).map(|request| request.path_and_query()) {
         Some(path) => require(path == wanted, format_args!("asked for {wanted}, seen is {path}")),
         // Its end has been heard and waits its turn.
         None => Ok(()),
