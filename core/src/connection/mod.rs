@@ -51,52 +51,56 @@ use streams::StreamTable;
 use turns::Turns;
 
 /// One QUIC connection with its sessions; borrowed from [`Endpoint::connection`](crate::Endpoint::connection).
+///
+/// Its parts lie in memory as they stand here, first those that every packet has to do with: among a thousand connections
+/// that have a packet each, nothing of one is in the processor's caches when its turn comes, and each line is waited for.
+#[repr(C)]
 pub struct Connection {
-    quic: Quic,
-    config: Arc<Config>,
     /// The newest time seen. May be long ago while commands run: nothing is timed from it, see `to_arm`.
     now: Instant,
-    h3: Http3,
-    streams: StreamTable,
-    sessions: Registry,
-    plain: Plain,
-    early: Early,
-    hints: Hints,
-    timers: Deadlines<Timer>,
+    config: Arc<Config>,
     /// Timers wanted by a command; they start when time is known, on the next input or poll.
     to_arm: Vec<(Timer, Duration)>,
-    /// Oddities the peer may still commit.
-    budget: Bucket,
-    /// Sessions the client may still ask for.
-    connects: Bucket,
-    /// Our control stream.
-    control: Option<StreamId>,
-    /// The peer stopped it, which it must not.
+    /// CONNECTION_CLOSE to send when time is known.
+    to_close: Option<(ErrorCode, String)>,
+    /// The peer stopped our control stream, which it must not.
     control_stopped: bool,
-    /// Bidirectional streams the client has opened so far, as far as we know.
-    client_bidi_opened: u64,
     connected: bool,
     /// Whether [`Event::Connected`] was sent.
     announced: bool,
     /// New sessions are refused with 503.
     draining: bool,
     leaving: Leaving,
-    error: Option<ConnectionError>,
-    /// Sessions whose peers may be told that they can send more.
-    owing: BTreeSet<SessionId>,
-    /// Whose turn it is to write, where there is not room for all.
-    turns: Turns,
     /// Several sessions or groups of streams have been on this connection.
     shared: bool,
     /// Some stream has been given an order.
     ordered: bool,
+    sessions: Registry,
+    waiting: datagrams::Waiting,
+    datagram_stats: DatagramStats,
+    pub(crate) counters: Counters,
+    hints: Hints,
+    timers: Deadlines<Timer>,
+    /// Sessions whose peers may be told that they can send more.
+    owing: BTreeSet<SessionId>,
+    /// Whose turn it is to write, where there is not room for all.
+    turns: Turns,
+    error: Option<ConnectionError>,
+    streams: StreamTable,
+    quic: Quic,
+    h3: Http3,
+    plain: Plain,
+    early: Early,
+    /// Oddities the peer may still commit.
+    budget: Bucket,
+    /// Sessions the client may still ask for.
+    connects: Bucket,
+    /// Our control stream.
+    control: Option<StreamId>,
+    /// Bidirectional streams the client has opened so far, as far as we know.
+    client_bidi_opened: u64,
     /// Answered requests that have to be read out.
     to_read: Vec<StreamId>,
-    /// CONNECTION_CLOSE to send when time is known.
-    to_close: Option<(ErrorCode, String)>,
-    pub(crate) counters: Counters,
-    datagram_stats: DatagramStats,
-    waiting: datagrams::Waiting,
     pub(crate) qlog: qlog::Qlog,
 }
 

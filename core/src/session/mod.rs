@@ -21,37 +21,38 @@ use flow::{Flow, FlowViolation, Released};
 use outgoing::Outgoing;
 use transition::{Effect, Input, State, step};
 
-/// A session as its connection keeps it.
+/// A session as its connection keeps it: first what datagrams have to do with, see [`Connection`](crate::Connection).
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct SessionState {
     pub(crate) id: SessionId,
     pub(crate) state: State,
-    /// Shared with the application, which mostly keeps both for as long as the session lasts.
-    pub(crate) request: Arc<Request>,
-    pub(crate) response: Option<Arc<Response>>,
-    /// Every stream of the session that is not over, in order of ids.
-    pub(crate) streams: FxHashSet<StreamId>,
-    pub(crate) datagrams: DatagramQueue,
     pub(crate) outgoing: Outgoing,
     /// What the application chose instead of the defaults; boxed, as few choose.
     pub(crate) datagram_options: Option<Box<DatagramOptions>>,
-    /// Whether it has ever been open.
-    pub(crate) was_open: bool,
-    /// Streams of ours that are finished but not yet acknowledged.
-    pub(crate) unacknowledged: usize,
+    pub(crate) stats: SessionStats,
+    pub(crate) datagrams: DatagramQueue,
     /// Session flow control; `None` when it was not negotiated. Boxed: most clients have none so far, and many sessions are
     /// idle.
     pub(crate) flow: Option<Box<Flow>>,
-    pub(crate) stats: SessionStats,
-    /// What it gets of the connection against others.
-    pub(crate) weight: u8,
-    /// Groups of streams made so far.
-    pub(crate) send_groups: u32,
+    /// Every stream of the session that is not over, in order of ids.
+    pub(crate) streams: FxHashSet<StreamId>,
     incoming_bidi: VecDeque<StreamId>,
     incoming_uni: VecDeque<StreamId>,
-    capsules: CapsuleDecoder,
+    /// Streams of ours that are finished but not yet acknowledged.
+    pub(crate) unacknowledged: usize,
     /// Bytes received that have not been charged yet.
     uncharged: usize,
+    /// Groups of streams made so far.
+    pub(crate) send_groups: u32,
+    /// What it gets of the connection against others.
+    pub(crate) weight: u8,
+    /// Whether it has ever been open.
+    pub(crate) was_open: bool,
+    capsules: CapsuleDecoder,
+    /// Shared with the application, which mostly keeps both for as long as the session lasts.
+    pub(crate) request: Arc<Request>,
+    pub(crate) response: Option<Arc<Response>>,
 }
 
 /// Bytes of capsules that cost one unit of the peer's budget. Those with a meaning are few and small.

@@ -1,6 +1,6 @@
 //! The sessions of one connection, living and remembered.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use super::SessionState;
 use crate::SessionId;
@@ -8,8 +8,9 @@ use crate::SessionId;
 /// All sessions of a connection, in the order of their ids.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
-    /// Boxed: the map's nodes have room for eleven, and most connections have one.
-    sessions: BTreeMap<SessionId, Box<SessionState>>,
+    /// In the order of ids, which is nearly that in which they come. Most connections have one, which lies closer at hand here
+    /// than in a map.
+    sessions: Vec<(SessionId, Box<SessionState>)>,
     gone: VecDeque<(SessionId, Past)>,
     /// Sessions that are gone and are no longer in the list had ids up to this one.
     forgotten: Option<SessionId>,
@@ -33,7 +34,17 @@ const MAX_GONE: usize = 256;
 impl Registry {
     pub(crate) fn insert(&mut self, session: SessionState) {
         self.flow_control |= session.flow.is_some();
-        self.sessions.insert(session.id, Box::new(session));
+        let index = self.find(session.id).inspect(|index| drop(self.sessions.remove(*index)));
+        if self.sessions.is_empty() {
+            // Most stay alone, and the smallest step of a growing list is four.
+            self.sessions.reserve_exact(1);
+        }
+        self.sessions.insert(index.unwrap_or_else(|index| index), (session.id, Box::new(session)));
+    }
+
+    /// Where a session is, or would be.
+    fn find(&self, id: SessionId) -> Result<usize, usize> {
+        self.sessions.binary_search_by_key(&id, |(id, _)| *id)
     }
 
     /// Whether any session has been under flow control.
@@ -42,25 +53,32 @@ impl Registry {
     }
 
     pub(crate) fn get(&self, id: SessionId) -> Option<&SessionState> {
-        self.sessions.get(&id).map(Box::as_ref)
+        let (_, session) = self.sessions.get(self.find(id).ok()?)?;
+        Some(session)
     }
 
     pub(crate) fn get_mut(&mut self, id: SessionId) -> Option<&mut SessionState> {
-        self.sessions.get_mut(&id).map(Box::as_mut)
+        let index = self.find(id).ok()?;
+        let (_, session) = self.sessions.get_mut(index)?;
+        Some(session)
     }
 
     /// Sessions that are not over for the application.
     pub(crate) fn live(&self) -> usize {
-        self.sessions.values().filter(|session| session.is_live()).count()
+        self.sessions.iter().filter(|(_, session)| session.is_live()).count()
     }
 
     pub(crate) fn ids(&self) -> Vec<SessionId> {
-        self.sessions.keys().copied().collect()
+        self.sessions.iter().map(|(id, _)| *id).collect()
     }
 
     /// Removes a session and remembers what became of it.
     pub(crate) fn remove(&mut self, id: SessionId, past: Past) {
-        if self.sessions.remove(&id).is_some() {
+        if let Ok(index) = self.find(id) {
+            self.sessions.remove(index);
+            if self.sessions.is_empty() {
+                self.sessions = Vec::new();
+            }
             self.remember(id, past);
         }
     }
