@@ -323,7 +323,7 @@ impl Connection {
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.now = self.now.max(now);
-        self.quic.inner().handle_timeout(self.now);
+        self.quic.handle_timeout(self.now);
         // What arrived before the deadline was looked at is in time.
         self.pump();
         while let Some(timer) = self.timers.pop_due(self.now) {
@@ -333,7 +333,7 @@ impl Connection {
     }
 
     pub(crate) fn poll_timeout(&mut self) -> Option<Instant> {
-        let quic = self.quic.inner().poll_timeout();
+        let quic = self.quic.poll_timeout();
         quic.into_iter().chain(self.timers.next()).min()
     }
 

@@ -16,13 +16,16 @@ use crate::{ConnectionError, ConnectionStats, Direction, Ecn, ErrorCode, Role, S
 pub(crate) const RESET_STREAM_AT: bool = false;
 
 /// A QUIC connection in our own vocabulary.
+#[repr(C)]
 pub(crate) struct Quic {
-    inner: quinn::Connection,
+    /// Whether there may be something to report: something has happened since there was nothing.
+    stirred: bool,
+    /// Bytes that arrived since what they brought was last looked at.
+    unlooked: usize,
     /// The space for datagrams while none waits.
     datagram_buffer: usize,
     error: Option<ConnectionError>,
-    /// Bytes that arrived since what they brought was last looked at.
-    unlooked: usize,
+    inner: quinn::Connection,
 }
 
 /// What QUIC reports, translated.
@@ -62,30 +65,53 @@ pub(crate) enum Write {
 impl Quic {
     pub(crate) fn new(mut inner: quinn::Connection) -> Self {
         let datagram_buffer = inner.datagrams().send_buffer_space();
-        Self { inner, datagram_buffer, error: None, unlooked: 0 }
+        Self { stirred: true, unlooked: 0, datagram_buffer, error: None, inner }
     }
 
     // Driven by the endpoint.
 
-    pub(crate) fn inner(&mut self) -> &mut quinn::Connection {
+    /// The connection, for what may make something to report.
+    fn stir(&mut self) -> &mut quinn::Connection {
+        self.stirred = true;
         &mut self.inner
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.stir().handle_timeout(now);
+    }
+
+    pub(crate) fn poll_timeout(&mut self) -> Option<Instant> {
+        self.inner.poll_timeout()
+    }
+
+    /// What quinn's endpoint must hear of.
+    pub(crate) fn poll_endpoint_events(&mut self) -> Option<quinn::EndpointEvent> {
+        self.inner.poll_endpoint_events()
+    }
+
+    /// What quinn's endpoint says to that.
+    pub(crate) fn handle_answer(&mut self, event: quinn::ConnectionEvent) {
+        self.stir().handle_event(event);
     }
 
     /// Takes one UDP datagram of `size` bytes. Returns whether to look now at what came: QUIC's own queue of datagrams is
     /// short, and drops the oldest.
     pub(crate) fn handle_event(&mut self, event: quinn::ConnectionEvent, size: usize) -> bool {
-        self.inner.handle_event(event);
+        self.stir().handle_event(event);
         self.unlooked += size;
         self.unlooked > DATAGRAM_RECEIVE_BUFFER / 2
     }
 
     pub(crate) fn poll_transmit(&mut self, now: Instant, max_segments: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
-        self.inner.poll_transmit(now, max_segments.max(1), buf).map(transmit)
+        self.stir().poll_transmit(now, max_segments.max(1), buf).map(transmit)
     }
 
     pub(crate) fn poll(&mut self) -> Option<QuicEvent> {
+        if !self.stirred {
+            return None;
+        }
         let Some(event) = self.inner.poll() else {
-            self.unlooked = 0;
+            (self.stirred, self.unlooked) = (false, 0);
             return None;
         };
         let event = match event {
@@ -166,20 +192,20 @@ impl Quic {
         if !self.inner.is_closed() {
             self.error = Some(error);
             congestion::let_go(self.inner.congestion_state());
-            self.inner.close(now, varint(code.0), Bytes::copy_from_slice(reason.as_bytes()));
+            self.stir().close(now, varint(code.0), Bytes::copy_from_slice(reason.as_bytes()));
         }
     }
 
     pub(crate) fn set_receive_window(&mut self, bytes: u32) {
-        self.inner.set_receive_window(VarInt::from_u32(bytes));
+        self.stir().set_receive_window(VarInt::from_u32(bytes));
     }
 
     pub(crate) fn open(&mut self, direction: Direction) -> Option<StreamId> {
-        self.inner.streams().open(dir(direction)).map(stream_id)
+        self.stir().streams().open(dir(direction)).map(stream_id)
     }
 
     pub(crate) fn accept(&mut self, direction: Direction) -> Option<StreamId> {
-        self.inner.streams().accept(dir(direction)).map(stream_id)
+        self.stir().streams().accept(dir(direction)).map(stream_id)
     }
 
     pub(crate) fn read(&mut self, stream: StreamId, max: usize) -> Read {
@@ -230,14 +256,14 @@ impl Quic {
 
     /// Returns whether there was anything left to stop.
     pub(crate) fn stop(&mut self, stream: StreamId, code: ErrorCode) -> bool {
-        self.receives(stream) && self.inner.recv_stream(quinn_id(stream)).stop(varint(code.0)).is_ok()
+        self.receives(stream) && self.stir().recv_stream(quinn_id(stream)).stop(varint(code.0)).is_ok()
     }
 
     pub(crate) fn write(&mut self, stream: StreamId, data: &[u8]) -> Write {
         if !self.sends(stream) {
             return Write::Closed;
         }
-        written(self.inner.send_stream(quinn_id(stream)).write(data))
+        written(self.stir().send_stream(quinn_id(stream)).write(data))
     }
 
     pub(crate) fn write_bytes(&mut self, stream: StreamId, data: &mut Bytes) -> Write {
@@ -245,14 +271,14 @@ impl Quic {
             return Write::Closed;
         }
         let chunks = std::slice::from_mut(data);
-        written(self.inner.send_stream(quinn_id(stream)).write_chunks(chunks).map(|written| written.bytes))
+        written(self.stir().send_stream(quinn_id(stream)).write_chunks(chunks).map(|written| written.bytes))
     }
 
     pub(crate) fn finish(&mut self, stream: StreamId) -> Write {
         if !self.sends(stream) {
             return Write::Closed;
         }
-        match self.inner.send_stream(quinn_id(stream)).finish() {
+        match self.stir().send_stream(quinn_id(stream)).finish() {
             Ok(()) => Write::Taken(0),
             Err(quinn::FinishError::Stopped(code)) => Write::Stopped(ErrorCode(code.into_inner())),
             Err(quinn::FinishError::ClosedStream) => Write::Closed,
@@ -261,7 +287,7 @@ impl Quic {
 
     /// Returns whether there was anything left to reset.
     pub(crate) fn reset(&mut self, stream: StreamId, code: ErrorCode) -> bool {
-        self.sends(stream) && self.inner.send_stream(quinn_id(stream)).reset(varint(code.0)).is_ok()
+        self.sends(stream) && self.stir().send_stream(quinn_id(stream)).reset(varint(code.0)).is_ok()
     }
 
     pub(crate) fn set_priority(&mut self, stream: StreamId, priority: i32) -> bool {

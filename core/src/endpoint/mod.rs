@@ -36,6 +36,8 @@ pub struct Endpoint {
     answers: std::collections::VecDeque<(Transmit, Vec<u8>)>,
     scratch: Vec<u8>,
     now: Option<Instant>,
+    /// Whose datagram came last.
+    fed: Option<ConnectionId>,
     server: Option<Arc<quinn::ServerConfig>>,
     closing: bool,
     stats: EndpointStats,
@@ -75,6 +77,7 @@ impl Endpoint {
             answers: std::collections::VecDeque::new(),
             scratch: Vec::new(),
             now: None,
+            fed: None,
             server,
             closing: false,
             stats: EndpointStats::default(),
@@ -121,6 +124,10 @@ impl Endpoint {
             None => {}
             Some(quinn::DatagramEvent::ConnectionEvent(handle, event)) => {
                 if let Some(id) = self.table.by_handle(handle) {
+                    if let Some(last) = self.fed.replace(id).filter(|last| *last != id) {
+                        // While it is in the processor's caches; and once for all that comes in a row.
+                        self.table.settle_events(last);
+                    }
                     self.with(id, |connection| {
                         connection.at(now);
                         if connection.quic().handle_event(event, size) {
@@ -175,13 +182,7 @@ impl Endpoint {
 
     /// The next event. An event of a connection may come after the connection was closed by a command.
     pub fn poll_event(&mut self) -> Option<(ConnectionId, Event)> {
-        while let Some(id) = self.table.next_unsettled() {
-            // No time is known here: what commands want timed waits for a call that brings it.
-            if let Some(connection) = self.table.get_mut(id) {
-                connection.look();
-            }
-            self.table.note_events(id);
-        }
+        while self.table.settle_next() {}
         while let Some(id) = self.table.next_with_events() {
             if let Some(event) = self.table.get_mut(id).and_then(Connection::poll_event) {
                 if matches!(event, Event::ConnectionLost { .. }) {
@@ -381,14 +382,14 @@ impl Endpoint {
     /// Carries messages between quinn's two halves.
     fn route_endpoint_events(&mut self, id: ConnectionId) {
         let Some(handle) = self.table.handle(id) else { return };
-        while let Some(event) = self.table.get_mut(id).and_then(|c| c.quic().inner().poll_endpoint_events()) {
+        while let Some(event) = self.table.get_mut(id).and_then(|c| c.quic().poll_endpoint_events()) {
             if event.is_drained() {
                 self.table.set_drained(id);
             }
             if let Some(event) = self.quic.handle_event(handle, event)
                 && let Some(connection) = self.table.get_mut(id)
             {
-                connection.quic().inner().handle_event(event);
+                connection.quic().handle_answer(event);
                 self.table.touch(id);
             }
         }

@@ -15,7 +15,7 @@ pub(super) struct Table {
     by_handle: rustc_hash::FxHashMap<ConnectionHandle, ConnectionId>,
     /// Those that may have something to send, and have not been settled since.
     ready: VecDeque<ConnectionId>,
-    /// Those on which something happened that may have made events.
+    /// Those on which something happened that may have made events; `Slot::due` says what.
     unsettled: VecDeque<ConnectionId>,
     with_events: VecDeque<ConnectionId>,
     /// When to look at connections again, at most once for each: `Slot::noted`.
@@ -33,6 +33,7 @@ struct Slot {
     /// Whether it comes before the others, as it has just been served.
     again: bool,
     unsettled: bool,
+    due: Due,
     has_events: bool,
     /// Its ConnectionLost was polled: the application is done with it.
     hidden: bool,
@@ -40,6 +41,16 @@ struct Slot {
     handshaking: bool,
     /// What `deadlines` has of it: not after its deadline, but perhaps before.
     noted: Option<Instant>,
+}
+
+/// What has to be done before a connection's events are all known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    Nothing,
+    /// The application did something: its events are there already.
+    Note,
+    /// Something arrived, or time passed.
+    Look,
 }
 
 impl Table {
@@ -53,6 +64,7 @@ impl Table {
             ready: false,
             again: false,
             unsettled: false,
+            due: Due::Nothing,
             has_events: false,
             hidden: false,
             drained: false,
@@ -105,19 +117,20 @@ impl Table {
 
     /// Something happened on the connection: it must be settled and asked for transmits.
     pub(super) fn touch(&mut self, id: ConnectionId) {
-        self.touched(id);
+        self.touched(id, Due::Look);
     }
 
     /// The same for what an application does, for which a connection is gone once its end was told.
     pub(super) fn for_application(&mut self, id: ConnectionId) -> Option<&mut Connection> {
-        self.touched(id).filter(|slot| !slot.hidden).map(|slot| &mut *slot.connection)
+        self.touched(id, Due::Note).filter(|slot| !slot.hidden).map(|slot| &mut *slot.connection)
     }
 
-    fn touched(&mut self, id: ConnectionId) -> Option<&mut Slot> {
+    fn touched(&mut self, id: ConnectionId, due: Due) -> Option<&mut Slot> {
         let slot = self.slots.get_mut(id.index as usize).filter(|slot| slot.generation == id.generation)?;
         if !std::mem::replace(&mut slot.ready, true) {
             self.ready.push_back(id);
         }
+        slot.due = slot.due.max(due);
         if !std::mem::replace(&mut slot.unsettled, true) {
             self.unsettled.push_back(id);
         }
@@ -177,13 +190,26 @@ impl Table {
         self.deadlines.insert((deadline, id));
     }
 
-    pub(super) fn next_unsettled(&mut self) -> Option<ConnectionId> {
-        loop {
-            let id = self.unsettled.pop_front()?;
-            if let Some(slot) = self.slot(id) {
-                slot.unsettled = false;
-                return Some(id);
-            }
+    /// Brings the events of one connection more up to date; whether there was one to do.
+    pub(super) fn settle_next(&mut self) -> bool {
+        let Some(id) = self.unsettled.pop_front() else { return false };
+        if let Some(slot) = self.slot(id) {
+            slot.unsettled = false;
+        }
+        self.settle_events(id);
+        true
+    }
+
+    /// Brings the events of a connection up to date, if anything happened since.
+    pub(super) fn settle_events(&mut self, id: ConnectionId) {
+        let Some(slot) = self.slot(id) else { return };
+        let due = std::mem::replace(&mut slot.due, Due::Nothing);
+        if due == Due::Look {
+            // No time is known here: what commands want timed waits for a call that brings it.
+            slot.connection.look();
+        }
+        if due != Due::Nothing {
+            self.note_events(id);
         }
     }
 
