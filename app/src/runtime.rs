@@ -21,7 +21,6 @@ use rt::Runtime;
 /// The runtime for those who name none: the one we are called in, else one that is there for everybody.
 pub(crate) fn current() -> Option<Arc<dyn Runtime>> {
     let current = context();
-    // smol has no contexts to be in.
     #[cfg(feature = "smol")]
     let current = current.or_else(|| Some(Arc::new(Smol::global())));
     current
@@ -36,6 +35,10 @@ pub(crate) fn context() -> Option<Arc<dyn Runtime>> {
     #[cfg(feature = "tokio")]
     if let Some(tokio) = Tokio::current() {
         return Some(Arc::new(tokio));
+    }
+    #[cfg(feature = "smol")]
+    if let Some(smol) = Smol::current() {
+        return Some(Arc::new(smol));
     }
     None
 }

@@ -28,6 +28,7 @@ mod signal;
 mod socket;
 mod timer;
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -73,28 +74,44 @@ impl Smol {
         }
     }
 
-    /// Runs a future to its end on this thread, in an executor made for it and given to `make`, which ends with it.
-    ///
-    /// # Errors
-    ///
-    /// What the system says when it has nothing left to wait with (too many open files).
-    #[cfg(unix)]
-    pub fn block_on<F: Future>(make: impl FnOnce(Self) -> F) -> io::Result<F::Output> {
-        let executor = Arc::new(Executor::new());
-        let waiting = Waiting::new()?;
-        let smol = Self { executor: Some(Arc::downgrade(&executor)), reactor: Some(waiting.reactor()) };
-        Ok(waiting.block_on(executor.run(make(smol))))
+    /// The one that this thread is in [`block_on`](Self::block_on) with.
+    pub fn current() -> Option<Self> {
+        CURRENT.with_borrow(Clone::clone)
     }
 
     /// Runs a future to its end on this thread, in an executor made for it and given to `make`, which ends with it.
     ///
     /// # Errors
     ///
-    /// None here.
-    #[cfg(not(unix))]
+    /// What the system says when it has nothing left to wait with (too many open files).
     pub fn block_on<F: Future>(make: impl FnOnce(Self) -> F) -> io::Result<F::Output> {
         let executor = Arc::new(Executor::new());
-        Ok(smol::block_on(executor.run(make(Self::with_executor(&executor)))))
+        #[cfg(unix)]
+        let waiting = Waiting::new()?;
+        let smol = Self {
+            executor: Some(Arc::downgrade(&executor)),
+            #[cfg(unix)]
+            reactor: Some(waiting.reactor()),
+        };
+        let _within = Within(CURRENT.replace(Some(smol.clone())));
+        let all = executor.run(make(smol));
+        #[cfg(unix)]
+        return Ok(waiting.block_on(all));
+        #[cfg(not(unix))]
+        return Ok(smol::block_on(all));
+    }
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Smol>> = const { RefCell::new(None) };
+}
+
+/// Puts back what was current before.
+struct Within(Option<Smol>);
+
+impl Drop for Within {
+    fn drop(&mut self) {
+        CURRENT.set(self.0.take());
     }
 }
 
@@ -173,6 +190,19 @@ mod tests {
             receiver.recv().await
         });
         assert_eq!(answers.unwrap(), Ok(std::thread::current().id()));
+    }
+
+    #[test]
+    fn a_thread_knows_what_it_is_in() {
+        let known = || Smol::current().is_some();
+        assert!(!known());
+        Smol::block_on(async |_| {
+            assert!(known() && !std::thread::spawn(known).join().unwrap());
+            Smol::block_on(async |_| ()).unwrap();
+            assert!(known(), "still, after one within");
+        })
+        .unwrap();
+        assert!(!known());
     }
 
     #[test]

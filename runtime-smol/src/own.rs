@@ -166,9 +166,9 @@ mod tests {
                 }
                 smol::block_on(sender.send(7)).unwrap();
             });
-            let received = receiver.recv().await;
+            let heard = receiver.recv().await;
             thread.join().unwrap();
-            received
+            heard
         });
         assert_eq!(elsewhere.unwrap(), Ok(7));
     }

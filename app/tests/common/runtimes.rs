@@ -12,10 +12,11 @@ use tokio::sync::oneshot;
 #[cfg(feature = "testing")]
 use transom::testing::World;
 
-/// Makes tests of functions: `on_tokio::name`, `on_smol::name`, `in_memory::name`.
+/// Makes tests of functions: `on_tokio::name`, `on_smol::name`, `on_a_thread_of_smol::name`, `in_memory::name`.
 ///
 /// Those after `threads:` have four threads on tokio instead of one; those after `sockets:` are about what only the system
-/// has, and do not run in memory; those after `one_thread:` need client and server to take turns, which on smol they do not.
+/// has, and do not run in memory; those after `one_thread:` need client and server to take turns, which on smol they do in
+/// a thread of their own.
 macro_rules! on_each_runtime {
     (
         $($name:ident),* $(,)?
@@ -37,6 +38,13 @@ macro_rules! on_each_runtime {
             $(#[test] fn $name() { on_smol(super::$name()); })*
             $($(#[test] fn $threads() { on_smol(super::$threads()); })+)?
             $($(#[test] fn $sockets() { on_smol(super::$sockets()); })+)?
+        }
+        #[cfg(feature = "smol")]
+        mod on_a_thread_of_smol {
+            use crate::common::runtimes::on_a_thread_of_smol;
+            $(#[test] fn $name() { on_a_thread_of_smol(super::$name()); })*
+            $($(#[test] fn $sockets() { on_a_thread_of_smol(super::$sockets()); })+)?
+            $($(#[test] fn $one_thread() { on_a_thread_of_smol(super::$one_thread()); })+)?
         }
         #[cfg(feature = "testing")]
         mod in_memory {
@@ -62,6 +70,11 @@ pub fn on_smol(test: impl Future<Output = ()>) {
     smol::block_on(test);
 }
 
+/// Runs a test on smol: it and its tasks on this thread, which waits by itself, as a worker's does.
+pub fn on_a_thread_of_smol(test: impl Future<Output = ()>) {
+    transom::Smol::block_on(|_| test).unwrap();
+}
+
 /// Runs a test in several worlds, in which tasks take different turns; in as many as `TRANSOM_WORLDS` says, if it does.
 #[cfg(feature = "testing")]
 pub fn in_memory<F: Future<Output = ()>>(worlds: u64, test: impl Fn() -> F) {
@@ -80,10 +93,16 @@ pub fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static
         drop(world.spawn(task));
         return receiver;
     }
-    match tokio::runtime::Handle::try_current() {
-        Ok(tokio) => drop(tokio.spawn(task)),
-        Err(_) => smol::spawn(task).detach(),
+    if let Ok(tokio) = tokio::runtime::Handle::try_current() {
+        drop(tokio.spawn(task));
+        return receiver;
     }
+    #[cfg(feature = "smol")]
+    if let Some(smol) = transom::Smol::current() {
+        transom::rt::Runtime::spawn(&smol, Box::pin(task));
+        return receiver;
+    }
+    smol::spawn(task).detach();
     receiver
 }
 
