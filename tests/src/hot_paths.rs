@@ -11,6 +11,8 @@ use transom_core::{
     Config, Connection, ConnectionId, Direction, Endpoint, Event, Receive, Request, Response, SessionId, StreamId,
 };
 
+use transom_core::router::Router;
+
 use crate::simulation::configs;
 
 /// What the server does again and again.
@@ -28,17 +30,20 @@ pub enum Path {
     Write,
     /// A session is asked for, accepted and closed by the client.
     Connect,
+    /// A path of 8 KiB is looked up among 1,024 patterns that all agree with it but for the last segment: the worst there is.
+    Route,
 }
 
 impl Path {
     /// All of them with their names.
-    pub const ALL: [(&'static str, Self); 6] = [
+    pub const ALL: [(&'static str, Self); 7] = [
         ("datagram-in", Self::DatagramIn),
         ("datagram-out", Self::DatagramOut),
         ("small-stream", Self::SmallStream),
         ("read-64-kib", Self::Read),
         ("write-64-kib", Self::Write),
         ("connect", Self::Connect),
+        ("route", Self::Route),
     ];
 }
 
@@ -47,6 +52,9 @@ impl Path {
 /// # Panics
 /// When something does not arrive that must: then the count would mean nothing.
 pub fn run(path: Path, count: usize) {
+    if path == Path::Route {
+        return look_up(count);
+    }
     let mut two = Two::new(path);
     let session = two.open_session();
     match path {
@@ -75,7 +83,33 @@ pub fn run(path: Path, count: usize) {
             let before = two.server.sessions_ended;
             two.until(|two| two.server.sessions_ended > before);
         }),
+        Path::Route => {}
     }
+}
+
+/// Looks a path up that has to be tried in all ways: in each of ten segments, the text and a parameter agree with it.
+fn look_up(count: usize) {
+    let mut router = Router::new();
+    for number in 0..1_u32 << BRANCHES {
+        let segment = |level: u32| if number >> level & 1 == 0 { String::from("/x") } else { format!("/{{p{level}}}") };
+        let pattern: String = (0..BRANCHES).map(segment).collect();
+        router.insert(&format!("{pattern}/end"), number).expect("a pattern of its own");
+    }
+    let mut path = "/x".repeat(BRANCHES as usize);
+    assert_eq!(router.find(&format!("{path}/end")).map(|found| *found.value), Some(0), "each is found");
+    path.push('/');
+    path.extend(std::iter::repeat_n('z', 8_192 - path.len()));
+    for _ in 0..count {
+        assert!(!measured_turn_of_router(&router, &path), "nothing agrees with the last segment");
+    }
+}
+
+/// Segments in which there is a choice.
+const BRANCHES: u32 = 10;
+
+#[inline(never)]
+fn measured_turn_of_router(router: &Router<u32>, path: &str) -> bool {
+    router.find(path).is_some()
 }
 
 /// What the counter looks for: everything that the server does.
