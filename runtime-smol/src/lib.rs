@@ -79,7 +79,8 @@ impl Smol {
         CURRENT.with_borrow(Clone::clone)
     }
 
-    /// Runs a future to its end on this thread, in an executor made for it and given to `make`, which ends with it.
+    /// Runs a future to its end on this thread, in an executor made for it and given to `make`, which ends with it: tasks are
+    /// dropped then, and timers of it that somebody kept never fire.
     ///
     /// # Errors
     ///

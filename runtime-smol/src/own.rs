@@ -59,7 +59,8 @@ impl Readiness for OwnSocket {
     fn try_write(&self, attempt: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         let result = self.watched.room.attempt(attempt);
         if result.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
-            self.reactor.watch_for_room(&self.watched)?;
+            // Unwatched, room would never be told of.
+            self.reactor.watch_for_room(&self.watched).inspect_err(|_| self.watched.room.raise())?;
         }
         result
     }

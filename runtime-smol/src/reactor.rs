@@ -1,7 +1,8 @@
 //! How the thread of one executor waits: for its sockets, its timers, and whoever wakes it from elsewhere.
 //!
 //! async-io serves all threads of a process and arms a socket, a timer and a wake-up anew for each wait, in four system
-//! calls more than the one that waits. A thread that serves sockets of its own needs none of them.
+//! calls more than the one that waits. A thread that serves sockets of its own needs none of them. Its timers go off up to a
+//! millisecond late, the step in which mio waits, as tokio's do.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -18,7 +19,7 @@ use mio::{Events, Interest, Registry, Token};
 
 use crate::signal::Signal;
 
-/// What the thread waits for, and who is to be woken then.
+/// What the thread waits for, and who is to be woken then. Once the thread has left `block_on` nothing comes any more.
 #[derive(Debug)]
 pub(crate) struct Reactor {
     registry: Registry,
@@ -83,7 +84,8 @@ impl Waiting {
         let mut context = Context::from_waker(&waker);
         let mut future = pin!(future);
         loop {
-            self.reactor.woken.store(false, Ordering::SeqCst);
+            // Not a store: what was done before the wake that this takes back must be seen.
+            self.reactor.woken.swap(false, Ordering::SeqCst);
             if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
                 return output;
             }
@@ -196,15 +198,20 @@ impl Reactor {
 
     /// Passes on what the system says of a socket.
     fn tell(&self, event: &mio::event::Event) {
-        let Some(watched) = self.waits().watched.get(&event.token().0).cloned() else { return };
+        let waits = self.waits();
+        let Some(watched) = waits.watched.get(&event.token().0).cloned() else { return };
+        // Under the lock, in which a socket is forgotten before it is closed and another one gets its number.
+        if event.is_writable()
+            && let Err(error) =
+                self.registry.reregister(&mut SourceFd(&watched.socket), watched.token, Interest::READABLE)
+        {
+            tracing::error!(%error, "a socket is watched no more");
+        }
+        drop(waits);
         if event.is_readable() || event.is_error() {
             watched.arrivals.raise();
         }
         if event.is_writable() || event.is_error() {
-            let only = self.registry.reregister(&mut SourceFd(&watched.socket), watched.token, Interest::READABLE);
-            if let Err(error) = only {
-                tracing::error!(%error, "a socket is watched no more");
-            }
             watched.room.raise();
         }
     }

@@ -6,11 +6,22 @@ use bytes::BytesMut;
 use quinn_udp::{EcnCodepoint, RecvMeta};
 use transom_core::{Ecn, Receive, Transmit};
 
-/// Cuts a message into its datagrams and gives each to `sink`.
-pub(crate) fn split(mut message: BytesMut, meta: &RecvMeta, sink: &mut dyn FnMut(Receive)) {
-    while !message.is_empty() {
-        let data = message.split_to(meta.stride.clamp(1, message.len()));
+use crate::slabs::Slabs;
+
+/// Cuts a message into its datagrams and gives each to `sink`; those that the kernel joined share memory, if there is any.
+pub(crate) fn split(message: &[u8], meta: &RecvMeta, slabs: &mut Slabs, sink: &mut dyn FnMut(Receive)) {
+    let mut give = |data| {
         sink(Receive { remote: meta.addr, local_ip: meta.dst_ip, ecn: meta.ecn.map(from_codepoint), data });
+    };
+    let size = meta.stride.max(1);
+    let shared = if message.len() > size { slabs.copy(message) } else { None };
+    match shared {
+        Some(mut shared) => {
+            while !shared.is_empty() {
+                give(shared.split_to(size.min(shared.len())));
+            }
+        }
+        None => message.chunks(size).for_each(|datagram| give(BytesMut::from(datagram))),
     }
 }
 
@@ -69,18 +80,32 @@ mod tests {
     #[test]
     fn an_empty_datagram_is_none() {
         let mut count = 0;
-        split(BytesMut::new(), &meta(0), &mut |_| count += 1);
+        split(&[], &meta(0), &mut Slabs::default(), &mut |_| count += 1);
         assert_eq!(count, 0);
     }
 
     #[test]
     fn a_message_is_split_at_its_stride_and_the_last_may_be_shorter() {
         let mut datagrams = Vec::new();
-        split(BytesMut::from("aaabbbc"), &meta(3), &mut |datagram| {
+        split(b"aaabbbc", &meta(3), &mut Slabs::default(), &mut |datagram| {
             datagrams.push((datagram.data.to_vec(), datagram.ecn));
         });
         let marked = |bytes: &[u8]| (bytes.to_vec(), Some(Ecn::Ce));
         assert_eq!(datagrams, [marked(b"aaa"), marked(b"bbb"), marked(b"c")]);
+    }
+
+    /// One datagram of each message is kept, among them a peer that means harm.
+    #[test]
+    fn where_much_is_kept_each_datagram_keeps_itself_only() {
+        let (message, mut slabs, mut kept) = (vec![7; 60_000], Slabs::default(), Vec::new());
+        for _ in 0..100 {
+            let mut of_this = Vec::new();
+            split(&message, &meta(1_200), &mut slabs, &mut |datagram| of_this.push(datagram.data));
+            assert_eq!((of_this.len(), of_this.concat().len()), (50, 60_000));
+            kept.push(of_this.swap_remove(25));
+        }
+        let alone = kept.into_iter().map(BytesMut::freeze).filter(bytes::Bytes::is_unique).count();
+        assert_eq!(alone, 96, "but for those of the four blocks");
     }
 
     #[test]

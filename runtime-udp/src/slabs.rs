@@ -5,8 +5,8 @@ use bytes::BytesMut;
 /// A few blocks of memory, filled again and again with datagrams that arrive joined.
 ///
 /// An allocation for each datagram costs more than to copy it. But whoever keeps one datagram of a block keeps the whole
-/// block, and a peer can make us keep some for long. So there are never more than [`SLABS`] blocks; while what is in them
-/// is still in use, what arrives gets memory of its own size.
+/// block, and a peer can make us keep some for long. So there are never more than [`SLABS`] blocks; while something in each
+/// of them is in use, each datagram has to have memory of its own.
 #[derive(Debug, Default)]
 pub(crate) struct Slabs {
     /// What is left of each block, behind what was cut off it.
@@ -16,15 +16,11 @@ pub(crate) struct Slabs {
 }
 
 impl Slabs {
-    /// A copy of `bytes`, in memory that may be shared with earlier ones.
-    pub(crate) fn copy(&mut self, bytes: &[u8]) -> BytesMut {
-        match self.room(bytes.len()) {
-            Some(slab) => {
-                slab.extend_from_slice(bytes);
-                slab.split()
-            }
-            None => BytesMut::from(bytes),
-        }
+    /// A copy of `bytes`, in memory that is shared with earlier ones; `None` if all of it is in use.
+    pub(crate) fn copy(&mut self, bytes: &[u8]) -> Option<BytesMut> {
+        let slab = self.room(bytes.len())?;
+        slab.extend_from_slice(bytes);
+        Some(slab.split())
     }
 
     /// A block with room for `size` bytes: the last one, or the next if nobody uses any of it.
@@ -65,7 +61,7 @@ mod tests {
     #[test]
     fn what_arrives_together_shares_memory() {
         let mut slabs = Slabs::default();
-        let (first, second) = (slabs.copy(b"first"), slabs.copy(b"second"));
+        let (first, second) = (slabs.copy(b"first").unwrap(), slabs.copy(b"second").unwrap());
         assert_eq!((&first[..], &second[..]), (&b"first"[..], &b"second"[..]));
         assert!(adjoins(&first, &second));
     }
@@ -74,26 +70,23 @@ mod tests {
     fn what_is_kept_keeps_no_more_than_the_blocks_there_are() {
         let mut slabs = Slabs::default();
         let message = vec![7; SLAB_SIZE];
-        // A byte of each message is kept, and so the whole block where it is shared.
-        let kept: Vec<BytesMut> = (0..100).map(|_| slabs.copy(&message).split_to(1)).collect();
-        assert_eq!(slabs.slabs.len(), SLABS);
-        let (first, second) = (slabs.copy(b"first"), slabs.copy(b"second"));
-        assert!(!adjoins(&first, &second), "memory of its own");
+        // A byte of each message is kept, and so the whole block.
+        let kept: Vec<BytesMut> = (0..100).filter_map(|_| Some(slabs.copy(&message)?.split_to(1))).collect();
+        assert_eq!((kept.len(), slabs.slabs.len()), (SLABS, SLABS));
         assert!(kept.iter().all(|byte| byte[..] == [7]), "nothing is written over");
-        drop((kept, first, second));
-        let (first, second) = (slabs.copy(b"first"), slabs.copy(b"second"));
-        assert!(adjoins(&first, &second), "and shared again when it is let go");
+        assert!(slabs.copy(b"more").is_none());
+        drop(kept);
+        let (first, second) = (slabs.copy(b"first").unwrap(), slabs.copy(b"second").unwrap());
+        assert!(adjoins(&first, &second), "and they are filled again when it is let go");
         assert!(slabs.slabs.iter().all(|slab| slab.capacity() <= SLAB_SIZE));
     }
 
     #[test]
-    fn what_is_larger_than_a_block_gets_its_own() {
+    fn what_is_larger_than_a_block_finds_no_room() {
         let mut slabs = Slabs::default();
         let message = vec![7; SLAB_SIZE + 1];
-        for _ in 0..10 {
-            assert_eq!(slabs.copy(&message), message);
-        }
+        assert!((0..10).all(|_| slabs.copy(&message).is_none()));
         assert!(slabs.slabs.iter().all(|slab| slab.capacity() <= SLAB_SIZE));
-        assert_eq!(slabs.copy(b"").len(), 0);
+        assert_eq!(slabs.copy(b"").unwrap().len(), 0);
     }
 }

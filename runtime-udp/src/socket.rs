@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::BytesMut;
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSocketState};
 use transom_core::rt::{UdpSender, UdpSocket};
 use transom_core::{Receive, Transmit};
@@ -91,8 +90,7 @@ impl<R: Readiness> Socket<R> {
         self.offered = next_offer(offered, count, bytes);
         for (message, meta) in self.buffer.chunks_exact(message_size).zip(&meta[..count]) {
             let message = &message[..meta.len.min(message_size)];
-            let copy = if meta.len > meta.stride { self.slabs.copy(message) } else { BytesMut::from(message) };
-            split(copy, meta, sink);
+            split(message, meta, &mut self.slabs, sink);
         }
         Ok(())
     }

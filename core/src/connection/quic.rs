@@ -1,14 +1,18 @@
 //! One QUIC connection: the only place, beside the endpoint, that knows `quinn_proto`.
 
+mod words;
+
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
-use quinn_proto::{self as quinn, Dir, VarInt};
+use quinn_proto as quinn;
 
 use super::congestion;
 use crate::limits::DATAGRAM_RECEIVE_BUFFER;
-use crate::{ConnectionError, ConnectionStats, Direction, Ecn, ErrorCode, Role, StreamId, Transmit};
+use crate::{ConnectionError, ConnectionStats, Direction, ErrorCode, Role, StreamId, Transmit};
+use words::{bits_per_second, dir, quinn_id, stream_event, stream_id, varint, written};
+pub(crate) use words::{connection_error, ecn, transmit};
 
 /// Whether this QUIC layer can send and receive RESET_STREAM_AT (draft-ietf-quic-reliable-stream-reset).
 ///
@@ -24,6 +28,9 @@ pub(crate) struct Quic {
     unlooked: usize,
     /// The space for datagrams while none waits.
     datagram_buffer: usize,
+    /// The largest datagram as long as nothing happens; kept up to date once it has been asked for.
+    largest_datagram: Option<usize>,
+    sends_datagrams: bool,
     error: Option<ConnectionError>,
     inner: quinn::Connection,
 }
@@ -65,7 +72,15 @@ pub(crate) enum Write {
 impl Quic {
     pub(crate) fn new(mut inner: quinn::Connection) -> Self {
         let datagram_buffer = inner.datagrams().send_buffer_space();
-        Self { stirred: true, unlooked: 0, datagram_buffer, error: None, inner }
+        Self {
+            stirred: true,
+            unlooked: 0,
+            datagram_buffer,
+            largest_datagram: None,
+            sends_datagrams: false,
+            error: None,
+            inner,
+        }
     }
 
     // Driven by the endpoint.
@@ -112,6 +127,9 @@ impl Quic {
         }
         let Some(event) = self.inner.poll() else {
             (self.stirred, self.unlooked) = (false, 0);
+            if self.sends_datagrams {
+                self.largest_datagram = self.inner.datagrams().max_size();
+            }
             return None;
         };
         let event = match event {
@@ -197,7 +215,7 @@ impl Quic {
     }
 
     pub(crate) fn set_receive_window(&mut self, bytes: u32) {
-        self.stir().set_receive_window(VarInt::from_u32(bytes));
+        self.stir().set_receive_window(quinn::VarInt::from_u32(bytes));
     }
 
     pub(crate) fn open(&mut self, direction: Direction) -> Option<StreamId> {
@@ -296,7 +314,10 @@ impl Quic {
 
     /// Largest DATAGRAM frame payload; `None` while unknown or when the peer takes none.
     pub(crate) fn max_datagram_size(&mut self) -> Option<usize> {
-        self.inner.datagrams().max_size()
+        if self.stirred || !std::mem::replace(&mut self.sends_datagrams, true) {
+            self.largest_datagram = self.inner.datagrams().max_size();
+        }
+        self.largest_datagram
     }
 
     /// Hands a datagram over. Returns whether it was taken: it must fit a packet and the space.
@@ -328,108 +349,4 @@ impl Quic {
     pub(crate) fn recv_datagram(&mut self) -> Option<Bytes> {
         self.inner.datagrams().recv()
     }
-}
-
-/// Translates what quinn wants sent.
-pub(crate) fn transmit(transmit: quinn::Transmit) -> Transmit {
-    Transmit {
-        destination: transmit.destination,
-        source: transmit.src_ip,
-        ecn: transmit.ecn.and_then(|ecn| Ecn::from_bits(ecn as u8)),
-        size: transmit.size,
-        segment_size: transmit.segment_size,
-    }
-}
-
-/// Translates the congestion bits of a datagram that arrived.
-pub(crate) fn ecn(ecn: Option<Ecn>) -> Option<quinn::EcnCodepoint> {
-    ecn.and_then(|ecn| quinn::EcnCodepoint::from_bits(ecn.bits()))
-}
-
-/// The end of a QUIC connection as an error of ours.
-pub(crate) fn connection_error(error: quinn::ConnectionError) -> ConnectionError {
-    match error {
-        quinn::ConnectionError::ApplicationClosed(close) => ConnectionError::ClosedByPeer {
-            code: ErrorCode(close.error_code.into_inner()),
-            reason: peer_text(&close.reason),
-        },
-        quinn::ConnectionError::ConnectionClosed(close) => {
-            ConnectionError::Transport { code: u64::from(close.error_code), reason: peer_text(&close.reason) }
-        }
-        quinn::ConnectionError::TransportError(error) => {
-            ConnectionError::Transport { code: u64::from(error.code), reason: error.reason }
-        }
-        quinn::ConnectionError::Reset => ConnectionError::Reset,
-        quinn::ConnectionError::TimedOut => ConnectionError::TimedOut,
-        quinn::ConnectionError::LocallyClosed => {
-            ConnectionError::ClosedLocally { code: ErrorCode::H3_NO_ERROR, reason: String::new() }
-        }
-        // VERSION_NEGOTIATION_ERROR does not travel; 0x11 is its number in RFC 9368.
-        quinn::ConnectionError::VersionMismatch => {
-            ConnectionError::Transport { code: 0x11, reason: "the peer speaks no QUIC version of ours".into() }
-        }
-        quinn::ConnectionError::CidsExhausted => {
-            ConnectionError::Transport { code: 0x1, reason: "no connection ids left".into() }
-        }
-    }
-}
-
-/// What a window lets through; `None` for a round trip that took no time.
-fn bits_per_second(window: u64, rtt: Duration) -> Option<u64> {
-    let bits = u128::from(window) * 8 * Duration::from_secs(1).as_nanos();
-    u64::try_from(bits.checked_div(rtt.as_nanos())?).ok()
-}
-
-/// Text of the peer's choosing, made harmless in length and form before it reaches a log.
-fn peer_text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).chars().take(256).collect()
-}
-
-fn written(result: Result<usize, quinn::WriteError>) -> Write {
-    match result {
-        Ok(taken) => Write::Taken(taken),
-        Err(quinn::WriteError::Blocked) => Write::Blocked,
-        Err(quinn::WriteError::Stopped(code)) => Write::Stopped(ErrorCode(code.into_inner())),
-        Err(quinn::WriteError::ClosedStream) => Write::Closed,
-    }
-}
-
-fn stream_event(event: quinn::StreamEvent) -> QuicEvent {
-    match event {
-        quinn::StreamEvent::Opened { dir } => QuicEvent::Opened(direction(dir)),
-        quinn::StreamEvent::Readable { id } => QuicEvent::Readable(stream_id(id)),
-        quinn::StreamEvent::Writable { id } => QuicEvent::Writable(stream_id(id)),
-        quinn::StreamEvent::Finished { id } => QuicEvent::Finished(stream_id(id)),
-        quinn::StreamEvent::Stopped { id, error_code } => {
-            QuicEvent::Stopped(stream_id(id), ErrorCode(error_code.into_inner()))
-        }
-        quinn::StreamEvent::Available { dir } => QuicEvent::Available(direction(dir)),
-    }
-}
-
-fn direction(dir: Dir) -> Direction {
-    match dir {
-        Dir::Bi => Direction::Bidirectional,
-        Dir::Uni => Direction::Unidirectional,
-    }
-}
-
-fn dir(direction: Direction) -> Dir {
-    match direction {
-        Direction::Bidirectional => Dir::Bi,
-        Direction::Unidirectional => Dir::Uni,
-    }
-}
-
-fn stream_id(id: quinn::StreamId) -> StreamId {
-    StreamId(id.into())
-}
-
-/// Stream ids come from quinn, or from a peer's varint: both fit 62 bits.
-fn quinn_id(id: StreamId) -> quinn::StreamId {
-    quinn::StreamId::from(varint(id.0))
-}
-
-fn varint(value: u64) -> VarInt {
-    VarInt::from_u64(value).unwrap_or(VarInt::MAX)
 }

@@ -47,7 +47,7 @@ struct Slot {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Due {
     Nothing,
-    /// The application did something: its events are there already.
+    /// The application did something, whose events are there already; what QUIC makes of it shows when it is asked for transmits.
     Note,
     /// Something arrived, or time passed.
     Look,
