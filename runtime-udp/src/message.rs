@@ -104,8 +104,10 @@ mod tests {
             assert_eq!((of_this.len(), of_this.concat().len()), (50, 60_000));
             kept.push(of_this.swap_remove(25));
         }
-        let alone = kept.into_iter().map(BytesMut::freeze).filter(bytes::Bytes::is_unique).count();
-        assert_eq!(alone, 96, "but for those of the four blocks");
+        // Who is alone in memory can grow into what is left of it.
+        let in_more_than_their_own =
+            kept.iter_mut().map(|datagram| datagram.try_reclaim(10_000)).filter(|can| *can).count();
+        assert_eq!(in_more_than_their_own, 0);
     }
 
     #[test]
