@@ -3,7 +3,6 @@
 //! With `default-features = false, features = ["smol", "ring"]` there is no tokio in the program.
 
 use std::error::Error;
-use std::sync::Arc;
 
 use smol::future::try_zip;
 use transom::{AllowOrigins, BiStream, ServerApp, Session, SessionError, Smol, Tls};
@@ -30,7 +29,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| String::from("localhost:4433"));
     let tls = Tls::self_signed(["localhost", "127.0.0.1"])?;
     println!("serverCertificateHashes: {}", tls.certificate_sha256_hex());
-    let app = ServerApp::new().runtime(Arc::new(Smol::global())).middleware(AllowOrigins::any()).route("/", echo);
-    smol::block_on(app.bind(address, tls).into_future())?;
+    let app = ServerApp::new().middleware(AllowOrigins::any()).route("/", echo);
+    // In an executor of this thread, which waits for the server's socket by itself.
+    Smol::block_on(|_| app.bind(address, tls).into_future())??;
     Ok(())
 }
