@@ -137,13 +137,12 @@ impl Connection {
             return self.surplus(id);
         }
         self.timers.set(Timer::Undecided(id.stream()), None);
-        let flow = self.new_flow(request.dialect);
         self.qlog.write(self.now, id, qlog::Entry::Requested(&request));
-        self.sessions.insert(SessionState::new(id, request, flow));
         if self.draining {
-            self.refuse_session(id, Response::new(http::StatusCode::SERVICE_UNAVAILABLE));
-            return;
+            return self.unavailable(id);
         }
+        let flow = self.new_flow(request.dialect);
+        self.sessions.insert(SessionState::new(id, request, flow));
         let deadline = self.now.checked_add(self.config.accept_timeout);
         self.timers.set(Timer::Answer(id), deadline);
         if let Some(deadline) = deadline {
@@ -151,6 +150,17 @@ impl Connection {
             self.timers.set(Timer::Early, self.early.deadline());
         }
         self.hints.push(Event::SessionRequested { session: id });
+    }
+
+    /// Answers a request with 503. It never becomes a session: what came behind it may end the connection, and then
+    /// applications would hear of the end of a session that they know nothing of.
+    fn unavailable(&mut self, id: SessionId) {
+        let response = Response::new(http::StatusCode::SERVICE_UNAVAILABLE);
+        self.counters.sessions_refused += 1;
+        self.qlog.write(self.now, id, qlog::Entry::Refused(&response));
+        self.reject_early(id);
+        self.sessions.remember(id, Past::Refused);
+        self.h3.refuse(id, &response);
     }
 
     /// Turns away a request beyond a limit: the surplus goes, the sessions that are there are not harmed (draft-16,
