@@ -19,7 +19,7 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     ("h3", &["wire"]),
     ("session", &["wire"]),
     ("connection", &["wire", "h3", "session", "deadlines"]),
-    ("endpoint", &["connection", "deadlines"]),
+    ("endpoint", &["connection"]),
     // The words everybody speaks.
     ("error", &[]),
 ];

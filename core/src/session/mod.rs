@@ -35,7 +35,7 @@ pub(crate) struct SessionState {
     /// Session flow control; `None` when it was not negotiated. Boxed: most clients have none so far, and many sessions are
     /// idle.
     pub(crate) flow: Option<Box<Flow>>,
-    /// Every stream of the session that is not over, in order of ids.
+    /// Every stream of the session that is not over.
     pub(crate) streams: FxHashSet<StreamId>,
     incoming_bidi: VecDeque<StreamId>,
     incoming_uni: VecDeque<StreamId>,
