@@ -380,3 +380,17 @@ fn everything_is_sent_or_counted_as_dropped() {
     let server = pair.server.connection().stats().datagrams;
     assert!(server.received <= client.sent && server.received > client.sent / 2, "{server:?} of {client:?}");
 }
+
+/// The second fits neither the first packet nor, being larger, the same system call.
+#[test]
+fn a_datagram_that_does_not_fit_behind_a_small_one_leaves_at_once() {
+    let (mut pair, session) = pair_with(|_| {});
+    pair.run_for(100 * MS);
+    for size in [600, 900] {
+        send(&mut pair.client, session, &vec![7; size]).unwrap();
+    }
+    let stats = |pair: &mut Pair| pair.client.connection().session(session).unwrap().stats().datagrams;
+    pair.run_for(15 * MS);
+    let sizes: Vec<usize> = received(&mut pair.server, session).iter().map(Vec::len).collect();
+    assert_eq!(sizes, [600, 900], "{:?}", stats(&mut pair));
+}

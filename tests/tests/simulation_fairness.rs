@@ -25,17 +25,20 @@ fn narrow() -> (Pair, SessionId, SessionId) {
 /// Streams that want to write all the time, in the order in which their tasks run, and what each has written.
 struct Greedy {
     streams: BTreeMap<StreamId, u64>,
+    /// Bytes that each brings at a time.
+    piece: usize,
 }
 
 impl Greedy {
     fn open(pair: &mut Pair, session: SessionId, count: usize) -> Self {
         let open = |_| pair.client.connection().session(session).expect("open").open(UNI).expect("room");
-        Self { streams: (0..count).map(open).map(|stream| (stream, 0)).collect() }
+        Self { streams: (0..count).map(open).map(|stream| (stream, 0)).collect(), piece: 32 * 1024 }
     }
 
     fn write(&mut self, pair: &mut Pair) {
+        let piece = vec![0; self.piece];
         for (stream, written) in &mut self.streams {
-            *written += pair.client.write(*stream, &vec![0; 32 * 1024]).expect("the stream lives") as u64;
+            *written += pair.client.write(*stream, &piece).expect("the stream lives") as u64;
         }
     }
 
@@ -129,6 +132,8 @@ fn a_higher_order_goes_first_and_lower_ones_get_the_rest() {
     let (mut pair, first, second) = narrow();
     let mut low = Greedy::open(&mut pair, first, 4);
     let mut high = Greedy::open(&mut pair, first, 1);
+    // More than there is ever room for: who has written all it has waits for nothing, and others may go on.
+    high.piece = 128 * 1024;
     for stream in high.streams.keys() {
         pair.client.connection().send_stream(*stream).set_priority(7).expect("open");
     }

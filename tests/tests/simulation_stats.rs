@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use transom_core::{Config, ConnectionStats, Direction, SessionId, SessionStats};
+use transom_core::{Config, ConnectionStats, Direction, Event, SessionId, SessionStats};
 use transom_tests::simulation::{LinkConfig, Pair, Side};
 
 const BIDI: Direction = Direction::Bidirectional;
@@ -139,4 +139,31 @@ fn who_has_more_to_send_than_the_network_takes_is_at_capacity() {
     pair.client.write(stream, &vec![1; 200_000]).unwrap();
     pair.run_for(Duration::from_millis(15));
     assert!(pair.client.connection().stats().at_send_capacity, "the window is smaller than 200 kB");
+}
+
+/// Small datagrams, each answered before the next one leaves, so that there is never more than one packet to send.
+fn ping_pong(rounds: usize) -> ConnectionStats {
+    let mut pair = Pair::connected();
+    let session = pair.session("/");
+    pair.run_for(Duration::from_millis(40));
+    for _ in 0..rounds {
+        pair.client.connection().session(session).unwrap().send_datagram(&[7; 32]).unwrap();
+        pair.run_until(|pair| pair.server.saw(&Event::DatagramReceived { session }));
+        let mut answering = pair.server.connection().session(session).unwrap();
+        assert!(answering.recv_datagram().is_some());
+        answering.send_datagram(&[8; 32]).unwrap();
+        pair.run_until(|pair| pair.client.saw(&Event::DatagramReceived { session }));
+        assert!(pair.client.connection().session(session).unwrap().recv_datagram().is_some());
+        pair.client.take_events();
+        pair.server.take_events();
+    }
+    pair.client.connection().stats()
+}
+
+/// RFC 9002, section 7.8.
+#[test]
+fn who_has_little_to_send_gets_no_larger_window_for_it() {
+    let (few, many) = (ping_pong(1), ping_pong(400));
+    assert_eq!(few.congestion_window, many.congestion_window);
+    assert!(!many.at_send_capacity);
 }

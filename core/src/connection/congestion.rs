@@ -23,12 +23,29 @@ pub(crate) struct ClosableCubic {
 /// A controller with a switch.
 struct Closable {
     inner: Cubic,
-    closing: Arc<AtomicBool>,
+    told: Arc<Told>,
     observed: Observed,
     /// When the newest packet of this batch of acknowledgements was sent, and of all before.
     batch: Option<Instant>,
     newest: Option<Instant>,
     smoothed_rtt: Duration,
+}
+
+/// What the connection tells its controller, which quinn-proto owns.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    closing: AtomicBool,
+    idle: AtomicBool,
+}
+
+impl Told {
+    /// Whether there is nothing to send, which quinn-proto has not noticed.
+    pub(super) fn set_idle(&self, idle: bool) {
+        // Written only when it changes: the controller's neighbours in memory are left alone.
+        if self.idle.load(Ordering::Relaxed) != idle {
+            self.idle.store(idle, Ordering::Relaxed);
+        }
+    }
 }
 
 /// What a controller has seen.
@@ -43,9 +60,14 @@ pub(super) struct Observed {
 
 /// Turns congestion control off, so that the close of a connection can leave.
 pub(super) fn let_go(controller: &dyn Controller) {
-    if let Ok(closable) = controller.clone_box().into_any().downcast::<Closable>() {
-        closable.closing.store(true, Ordering::Relaxed);
+    if let Some(told) = told(controller) {
+        told.closing.store(true, Ordering::Relaxed);
     }
+}
+
+/// How to tell a controller something later.
+pub(super) fn told(controller: &dyn Controller) -> Option<Arc<Told>> {
+    controller.clone_box().into_any().downcast::<Closable>().ok().map(|closable| closable.told)
 }
 
 /// Asks a controller what it has seen.
@@ -76,7 +98,7 @@ impl ControllerFactory for ClosableCubic {
     fn build(self: Arc<Self>, now: Instant, current_mtu: u16) -> Box<dyn Controller> {
         Box::new(Closable {
             inner: Cubic::new(Arc::clone(&self.cubic), now, current_mtu),
-            closing: Arc::default(),
+            told: Arc::default(),
             observed: Observed::default(),
             batch: None,
             newest: None,
@@ -91,6 +113,7 @@ impl Controller for Closable {
     }
 
     fn on_ack(&mut self, now: Instant, sent: Instant, bytes: u64, app_limited: bool, rtt: &RttEstimator) {
+        let app_limited = app_limited || self.told.idle.load(Ordering::Relaxed);
         self.batch = self.batch.max(Some(sent));
         self.smoothed_rtt = rtt.get();
         self.observed.at_send_capacity = !app_limited;
@@ -98,6 +121,7 @@ impl Controller for Closable {
     }
 
     fn on_end_acks(&mut self, now: Instant, in_flight: u64, app_limited: bool, largest_packet_num_acked: Option<u64>) {
+        let app_limited = app_limited || self.told.idle.load(Ordering::Relaxed);
         self.sample(now);
         self.inner.on_end_acks(now, in_flight, app_limited, largest_packet_num_acked);
     }
@@ -111,7 +135,7 @@ impl Controller for Closable {
     }
 
     fn window(&self) -> u64 {
-        if self.closing.load(Ordering::Relaxed) { UNLIMITED } else { self.inner.window() }
+        if self.told.closing.load(Ordering::Relaxed) { UNLIMITED } else { self.inner.window() }
     }
 
     fn metrics(&self) -> ControllerMetrics {
@@ -119,7 +143,7 @@ impl Controller for Closable {
     }
 
     fn clone_box(&self) -> Box<dyn Controller> {
-        Box::new(Self { inner: self.inner.clone(), closing: Arc::clone(&self.closing), ..*self })
+        Box::new(Self { inner: self.inner.clone(), told: Arc::clone(&self.told), ..*self })
     }
 
     fn initial_window(&self) -> u64 {

@@ -57,6 +57,11 @@ impl Connection {
         }
     }
 
+    /// Whether some wait that QUIC has not been given.
+    pub(super) fn has_datagrams_to_give(&self) -> bool {
+        !self.waiting.turns.is_empty()
+    }
+
     /// Lets the first session in turn give QUIC some of its datagrams.
     fn turn(&mut self, id: SessionId, now: Instant, room: &mut usize) {
         let credit = self.sessions.get(id).map_or(0, |session| session.outgoing.credit);

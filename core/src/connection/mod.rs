@@ -296,6 +296,11 @@ impl Connection {
         !self.hints.is_empty()
     }
 
+    /// Whether everything there was to send has been, as far as that shows without asking for more.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.quic.is_spent() && !self.has_datagrams_to_give() && self.to_arm.is_empty() && self.to_close.is_none()
+    }
+
     /// Notes the time, for what arrives now and for commands.
     pub(crate) fn at(&mut self, now: Instant) {
         self.now = self.now.max(now);

@@ -1,5 +1,6 @@
 //! One QUIC connection: the only place, beside the endpoint, that knows `quinn_proto`.
 
+mod spent;
 mod words;
 
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use quinn_proto as quinn;
 use super::congestion;
 use crate::limits::DATAGRAM_RECEIVE_BUFFER;
 use crate::{ConnectionError, ConnectionStats, Direction, ErrorCode, Role, StreamId, Transmit};
+use spent::Spent;
 use words::{bits_per_second, dir, quinn_id, stream_event, stream_id, varint, written};
 pub(crate) use words::{connection_error, ecn, transmit};
 
@@ -31,6 +33,7 @@ pub(crate) struct Quic {
     /// The largest datagram as long as nothing happens; kept up to date once it has been asked for.
     largest_datagram: Option<usize>,
     sends_datagrams: bool,
+    spent: Spent,
     error: Option<ConnectionError>,
     inner: quinn::Connection,
 }
@@ -78,6 +81,7 @@ impl Quic {
             datagram_buffer,
             largest_datagram: None,
             sends_datagrams: false,
+            spent: Spent::new(&inner),
             error: None,
             inner,
         }
@@ -88,10 +92,12 @@ impl Quic {
     /// The connection, for what may make something to report.
     fn stir(&mut self) -> &mut quinn::Connection {
         self.stirred = true;
+        self.spent.disturb();
         &mut self.inner
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.spent.timed_out();
         self.stir().handle_timeout(now);
     }
 
@@ -118,7 +124,15 @@ impl Quic {
     }
 
     pub(crate) fn poll_transmit(&mut self, now: Instant, max_segments: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
-        self.stir().poll_transmit(now, max_segments.max(1), buf).map(transmit)
+        let sent = self.stir().poll_transmit(now, max_segments.max(1), buf);
+        let holds_datagrams = sent.is_some() && self.datagram_bytes_waiting() > 0;
+        self.spent.note(sent.as_ref(), holds_datagrams, &self.inner);
+        sent.map(transmit)
+    }
+
+    /// Whether QUIC has sent all it has, as far as its last packet shows, and nothing has happened since.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.spent.is_spent()
     }
 
     pub(crate) fn poll(&mut self) -> Option<QuicEvent> {
@@ -258,8 +272,9 @@ impl Quic {
             Err(quinn::ReadError::Blocked) => Read::Blocked,
             Err(quinn::ReadError::Reset(code)) => Read::Reset(ErrorCode(code.into_inner())),
         };
-        // Whether flow control credit must leave shows in the next poll_transmit, which always follows.
+        // Whether flow control credit must leave shows in the next poll_transmit, which follows.
         let _ = chunks.finalize();
+        self.spent.disturb();
         (read, at_end)
     }
 
@@ -322,6 +337,7 @@ impl Quic {
 
     /// Hands a datagram over. Returns whether it was taken: it must fit a packet and the space.
     pub(crate) fn send_datagram(&mut self, datagram: Bytes) -> bool {
+        self.spent.disturb();
         self.inner.datagrams().send(datagram, false).is_ok()
     }
 

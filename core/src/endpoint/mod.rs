@@ -171,11 +171,19 @@ impl Endpoint {
             connection.settle(now);
             self.route_endpoint_events(id);
             self.table.note_events(id);
-            if let Some(transmit) = transmit {
-                self.table.again(id);
-                return Some(self.sent(transmit));
+            let Some(transmit) = transmit else {
+                self.rest(id);
+                continue;
+            };
+            let spent = self.table.get_mut(id).is_some_and(|connection| Connection::is_spent(connection));
+            #[cfg(any(test, fuzzing))]
+            self.doubt(id, spent);
+            if spent {
+                self.rest(id)
+            } else {
+                self.table.again(id)
             }
-            self.rest(id);
+            return Some(self.sent(transmit));
         }
         None
     }

@@ -25,4 +25,15 @@ impl Endpoint {
         let client = settings::client_limits(&self.config, quinn::ClientConfig::new(crypto))?;
         self.begin(now, remote, "localhost", client)
     }
+
+    /// Asks a connection that is said to have sent everything, every other time, so that both ways are gone.
+    pub(super) fn doubt(&mut self, id: ConnectionId, spent: bool) {
+        let Some(now) = self.now.filter(|_| spent && self.stats.udp_datagrams_sent.is_multiple_of(2)) else { return };
+        // A probe for a larger MTU may wait.
+        if self.config.max_mtu == 0
+            && let Some(connection) = self.table.get_mut(id)
+        {
+            assert_eq!(connection.quic().poll_transmit(now, 1, &mut Vec::new()), None);
+        }
+    }
 }

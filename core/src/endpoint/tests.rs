@@ -221,6 +221,25 @@ fn an_endpoint_that_has_nothing_to_do_rests() {
     assert!(client.poll_timeout() > Some(start()));
 }
 
+/// A probe for a larger MTU leaves when QUIC has nothing else to send, and so must be asked for.
+#[test]
+fn quic_is_asked_for_more_after_some_small_packets_and_not_after_each() {
+    let (mut server, mut client) = (server(Config::default()), client(0));
+    let id = client.connect_with(start(), SERVER, Arc::new(Plain)).expect("room for a connection");
+    talk(&mut client, &mut server);
+    let stream = client.connection(id).expect("alive").quic().open(crate::Direction::Unidirectional).expect("room");
+    let mut asked = Vec::new();
+    for round in 0..60 {
+        client.connection(id).expect("alive").quic().write(stream, b"small");
+        assert!(client.poll_transmit(start(), 1, &mut Vec::new()).is_some());
+        if !client.connection(id).expect("alive").quic().is_spent() {
+            asked.push(round);
+            while client.poll_transmit(start(), 1, &mut Vec::new()).is_some() {}
+        }
+    }
+    assert_eq!(asked, [16, 33, 50]);
+}
+
 #[test]
 fn figures_are_of_now_and_not_of_the_last_packet() {
     let (mut server, mut client) = (server(Config::default()), client(1));

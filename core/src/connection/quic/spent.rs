@@ -1,0 +1,89 @@
+//! When QUIC need not be asked again whether it has more to send.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use quinn_proto as quinn;
+
+use crate::connection::congestion::{self, Told};
+
+/// Whether QUIC has sent all it has, as far as its last packet shows.
+///
+/// quinn-proto fills a packet with all that fits, so one that was left half empty was the last. To be told so costs a
+/// twentieth of what a small datagram costs that is answered, and for the same answer most of the time.
+#[derive(Debug)]
+pub(super) struct Spent {
+    all_sent: bool,
+    /// A timeout may have more than one packet to send, however small.
+    timed_out: bool,
+    /// How many times the question has been left out since it was last asked.
+    left_out: u8,
+    /// Where the packets of the path go; others belong to a path that is left or tried.
+    path: SocketAddr,
+    /// How the controller of that path hears what quinn-proto itself does not know.
+    told: Option<Arc<Told>>,
+}
+
+impl Spent {
+    pub(super) fn new(inner: &quinn::Connection) -> Self {
+        let told = congestion::told(inner.congestion_state());
+        Self { all_sent: false, timed_out: false, left_out: 0, path: inner.remote_address(), told }
+    }
+
+    /// Whether it has, until something happens.
+    pub(super) fn is_spent(&self) -> bool {
+        self.all_sent
+    }
+
+    /// Something happened that may give QUIC something to send.
+    pub(super) fn disturb(&mut self) {
+        self.all_sent = false;
+    }
+
+    /// A deadline has passed.
+    pub(super) fn timed_out(&mut self) {
+        self.timed_out = true;
+    }
+
+    /// Notes what QUIC sent, and whether it holds datagrams that did not fit.
+    pub(super) fn note(
+        &mut self,
+        transmit: Option<&quinn::Transmit>,
+        holds_datagrams: bool,
+        inner: &quinn::Connection,
+    ) {
+        let Some(transmit) = transmit else {
+            (self.all_sent, self.timed_out, self.left_out) = (false, false, 0);
+            return self.tell();
+        };
+        let on_path = transmit.destination == self.path;
+        if !on_path && inner.remote_address() != self.path {
+            *self = Self { timed_out: self.timed_out, ..Self::new(inner) };
+        }
+        let half_empty = transmit.segment_size.is_none() && transmit.size < HALF_EMPTY;
+        self.all_sent = on_path
+            && half_empty
+            && !holds_datagrams
+            && !self.timed_out
+            && self.left_out < MOST
+            && !inner.is_handshaking()
+            && !inner.is_closed();
+        self.left_out += u8::from(self.all_sent);
+        self.tell();
+    }
+
+    /// With nothing more to send it is us who hold the connection back, and not the network; quinn-proto concludes that
+    /// only when it is asked and has nothing.
+    fn tell(&self) {
+        if let Some(told) = &self.told {
+            told.set_idle(self.all_sent);
+        }
+    }
+}
+
+/// Packets of less were not filled up to leave room for nothing, and not padded either: validating a path takes 1,200
+/// bytes.
+const HALF_EMPTY: usize = 1_000;
+
+/// Packets after which QUIC is asked in any case. It probes for a larger MTU when there is nothing else to send.
+const MOST: u8 = 16;
