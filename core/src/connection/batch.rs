@@ -33,7 +33,8 @@ impl Batch {
         if self.filled > 0 && left * 4 > self.filled * 3 {
             self.segments /= 2;
         } else if !self.limited {
-            self.segments = FIRST;
+            // Too little to learn from: back to the beginning, in a few steps, since it mostly goes on as it was.
+            self.segments = (self.segments / 2).max(FIRST);
         } else if left * 4 < self.filled {
             self.segments *= 2;
         }
@@ -82,11 +83,14 @@ mod tests {
     }
 
     #[test]
-    fn begins_anew_when_there_was_too_little_to_learn_from() {
+    fn goes_back_where_there_is_too_little_to_learn_from() {
         let mut batch = Batch::default();
         sizes(&mut batch, 100, 5);
-        batch.filled(500, false);
-        assert_eq!(batch.next(0, 32), FIRST);
+        let mut next = || {
+            batch.filled(500, false);
+            batch.next(0, 32)
+        };
+        assert_eq!([next(), next(), next()], [16, FIRST, FIRST]);
         assert_eq!(batch.next(0, 4), 4, "never more than one transmit carries");
         assert_eq!(batch.next(0, 0), 1);
         let mut eager = Batch::default();

@@ -179,9 +179,9 @@ impl Endpoint {
             #[cfg(any(test, fuzzing))]
             self.doubt(id, spent);
             if spent {
-                self.rest(id)
+                self.rest(id);
             } else {
-                self.table.again(id)
+                self.table.again(id);
             }
             return Some(self.sent(transmit));
         }

@@ -9,7 +9,7 @@ use crate::connection::congestion::{self, Told};
 
 /// Whether QUIC has sent all it has, as far as its last packet shows.
 ///
-/// quinn-proto fills a packet with all that fits, so one that was left half empty was the last. To be told so costs a
+/// quinn-proto fills a packet with all that fits, so one that has room left was the last. To be told so costs a
 /// twentieth of what a small datagram costs that is answered, and for the same answer most of the time.
 #[derive(Debug)]
 pub(super) struct Spent {
@@ -60,9 +60,10 @@ impl Spent {
         if !on_path && inner.remote_address() != self.path {
             *self = Self { timed_out: self.timed_out, ..Self::new(inner) };
         }
-        let half_empty = transmit.segment_size.is_none() && transmit.size < HALF_EMPTY;
+        let has_room = transmit.size < PADDED && transmit.size + ROOM <= usize::from(inner.current_mtu());
         self.all_sent = on_path
-            && half_empty
+            && transmit.segment_size.is_none()
+            && has_room
             && !holds_datagrams
             && !self.timed_out
             && self.left_out < MOST
@@ -81,9 +82,11 @@ impl Spent {
     }
 }
 
-/// Packets of less were not filled up to leave room for nothing, and not padded either: validating a path takes 1,200
-/// bytes.
-const HALF_EMPTY: usize = 1_000;
+/// What packets are padded to that validate a path (RFC 9000, section 8.2.1). There may be more of those.
+const PADDED: usize = 1_200;
+
+/// More than any frame takes that cannot be divided, but for those of datagrams.
+const ROOM: usize = 128;
 
 /// Packets after which QUIC is asked in any case. It probes for a larger MTU when there is nothing else to send.
 const MOST: u8 = 16;
