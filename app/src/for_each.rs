@@ -1,8 +1,10 @@
 //! Serving the streams of a session side by side, in the task that asks for it.
 
 use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use futures_util::future::OptionFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use transom_core::{Direction, SessionEnd, StreamId};
 
@@ -87,26 +89,65 @@ impl Session {
         Fut: Future<Output = ()>,
     {
         let mut place = Place::new(self.cell(), kind);
-        // Made with the first stream: it has room for one from the beginning, which an idle session need not have.
-        let mut serving: Option<FuturesUnordered<Fut>> = None;
+        let mut serving = Serving::default();
         let mut ended = None;
         let poll = |context: &mut Context<'_>| -> Poll<SessionEnd> {
             while ended.is_none() {
                 match place.poll(context, |mut session| session.accept(direction)) {
-                    Poll::Ready(Ok(id)) => serving.get_or_insert_default().push(serve(id)),
+                    Poll::Ready(Ok(id)) => serving.begin(serve(id), context),
                     Poll::Ready(Err(end)) => ended = Some(end),
                     Poll::Pending => break,
                 }
             }
-            if let Some(serving) = &mut serving {
-                while let Poll::Ready(Some(())) = serving.poll_next_unpin(context) {}
-                if !serving.is_empty() {
-                    return Poll::Pending;
-                }
+            if serving.poll(context).is_pending() {
+                return Poll::Pending;
             }
             ended.take().map_or(Poll::Pending, Poll::Ready)
         };
         none_if_clean::<()>(Err(poll_fn(poll).await)).map(|_| ())
+    }
+}
+
+/// The streams of a session that are being served.
+struct Serving<Fut> {
+    /// Those that wait for something. Made with the first of them: it has room for one from the beginning, which an idle
+    /// session need not have.
+    waiting: Option<FuturesUnordered<Pin<Box<OptionFuture<Fut>>>>>,
+    /// The memory of one that is through, for the next.
+    spare: Option<Pin<Box<OptionFuture<Fut>>>>,
+}
+
+impl<Fut> Default for Serving<Fut> {
+    fn default() -> Self {
+        Self { waiting: None, spare: None }
+    }
+}
+
+impl<Fut: Future<Output = ()>> Serving<Fut> {
+    /// Begins with a stream. A short one is here already with its end, and served at once: it joins no list and, as a rule,
+    /// takes no memory.
+    fn begin(&mut self, future: Fut, context: &mut Context<'_>) {
+        let future = OptionFuture::from(Some(future));
+        let mut place = match self.spare.take() {
+            Some(mut place) => {
+                place.set(future);
+                place
+            }
+            None => Box::pin(future),
+        };
+        if place.as_mut().poll(context).is_ready() {
+            place.set(OptionFuture::from(None));
+            self.spare = Some(place);
+        } else {
+            self.waiting.get_or_insert_default().push(place);
+        }
+    }
+
+    /// Goes on with those for which something happened; ready when none is left.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some(waiting) = &mut self.waiting else { return Poll::Ready(()) };
+        while let Poll::Ready(Some(_)) = waiting.poll_next_unpin(context) {}
+        if waiting.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
