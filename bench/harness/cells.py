@@ -4,6 +4,7 @@ import json
 import subprocess
 from collections import defaultdict
 from dataclasses import dataclass
+from math import sqrt
 from statistics import median
 
 from .build import PROGRAMS
@@ -23,7 +24,12 @@ class Server:
 
 @dataclass(frozen=True)
 class Scenario:
-    """`figure` is what counts, times `scale` in `unit`; `tuning` is the configuration the servers get."""
+    """`figure` is what counts, times `scale` in `unit`; `tuning` is the configuration the servers get.
+
+    `repeat`: so many times more runs than asked for. With one message in flight a run says more about how the two
+    processes fell asleep that time than about the server, and the longest run does not help; with a thousand connections,
+    about where their memory happened to lie.
+    """
 
     name: str
     title: str
@@ -32,6 +38,7 @@ class Scenario:
     scale: float = 1.0
     program: str = ""
     tuning: str = "tuned"
+    repeat: int = 1
 
 
 class Failed(Exception):
@@ -44,8 +51,8 @@ class Results:
     def __init__(self) -> None:
         self.runs: dict[tuple[str, str], list[dict]] = defaultdict(list)
 
-    def add(self, scenario: Scenario, server: Server, outcome: dict) -> None:
-        self.runs[scenario.name, server.name].append(outcome)
+    def add(self, scenario: Scenario, server: Server, run: int, outcome: dict) -> None:
+        self.runs[scenario.name, server.name].append({"run": run, **outcome})
 
     def median(self, scenario: Scenario, server: Server, figure: str | None = None) -> float | None:
         figure = figure or scenario.figure
@@ -53,13 +60,40 @@ class Results:
         values = [run[figure] for run in self.runs[scenario.name, server.name] if run.get(figure) is not None]
         return median(values) * scale if values else None
 
-    def best_peer(self, scenario: Scenario) -> tuple[Server, float] | None:
-        peers = [(server, self.median(scenario, server)) for server in SERVERS if server.kind == "peer"]
-        known = [(server, value) for server, value in peers if value is not None]
-        return min(known, key=lambda pair: pair[1]) if known else None
+    def ratio(self, scenario: Scenario, server: Server, base: Server | None) -> "Ratio | None":
+        """How a server compares with another: the median over runs, each compared with its neighbour in time."""
+        if base is None:
+            return None
+        other = {run["run"]: run.get(scenario.figure) for run in self.runs[scenario.name, base.name]}
+        values = [
+            run[scenario.figure] / other[run["run"]]
+            for run in self.runs[scenario.name, server.name]
+            if run.get(scenario.figure) is not None and other.get(run["run"])
+        ]
+        return Ratio.of(values) if values else None
 
-    def floor(self, scenario: Scenario) -> float | None:
-        return self.median(scenario, SERVERS[0])
+    def best_peer(self, scenario: Scenario) -> Server | None:
+        peers = [(self.median(scenario, server), server) for server in SERVERS if server.kind == "peer"]
+        known = [(value, server) for value, server in peers if value is not None]
+        return min(known, key=lambda pair: pair[0])[1] if known else None
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A median, and how far it may be off: its standard error, from the median deviation."""
+
+    value: float
+    error: float | None
+
+    @classmethod
+    def of(cls, values: list[float]) -> "Ratio":
+        middle = median(values)
+        if len(values) < 3:
+            return cls(middle, None)
+        # The deviation of a normal distribution is 1.4826 times its median deviation; that of a median of n is 1.2533 times
+        # that of a mean.
+        deviation = 1.4826 * median(abs(value - middle) for value in values)
+        return cls(middle, 1.2533 * deviation / sqrt(len(values)))
 
 
 def measure(server: Server, scenario: Scenario, seconds: float) -> dict:
@@ -120,19 +154,19 @@ SERVERS = [
 
 SCENARIOS = [
     Scenario("streams-64", "small bidi stream, 64 in flight", "µs"),
-    Scenario("streams-1", "small bidi stream, 1 in flight", "µs"),
-    Scenario("datagrams-32-64", "datagram 32 B, 64 in flight", "µs"),
-    Scenario("datagrams-32-1", "datagram 32 B, 1 in flight", "µs"),
-    Scenario("datagrams-1100-64", "datagram 1100 B, 64 in flight", "µs"),
-    Scenario("datagrams-1100-1", "datagram 1100 B, 1 in flight", "µs"),
-    Scenario("upload-1", "upload, 1 stream", "s/GB", "cpu_s_per_gb"),
-    Scenario("upload-16", "upload, 16 streams", "s/GB", "cpu_s_per_gb"),
+    Scenario("streams-1", "small bidi stream, 1 in flight", "µs", repeat=4),
+    Scenario("datagrams-32-64", "datagram 32 B, 64 in flight", "µs", repeat=2),
+    Scenario("datagrams-32-1", "datagram 32 B, 1 in flight", "µs", repeat=4),
+    Scenario("datagrams-1100-64", "datagram 1100 B, 64 in flight", "µs", repeat=2),
+    Scenario("datagrams-1100-1", "datagram 1100 B, 1 in flight", "µs", repeat=4),
+    Scenario("upload-1", "upload, 1 stream", "s/GB", "cpu_s_per_gb", repeat=2),
+    Scenario("upload-16", "upload, 16 streams", "s/GB", "cpu_s_per_gb", repeat=2),
     Scenario("download-1", "download, 1 stream", "s/GB", "cpu_s_per_gb"),
     Scenario("download-16", "download, 16 streams", "s/GB", "cpu_s_per_gb"),
     Scenario("handshakes-1", "handshake + CONNECT, 1 in flight", "µs"),
     Scenario("handshakes-64", "handshake + CONNECT, 64 in flight", "µs"),
-    Scenario("broadcast-32", "broadcast of 32 B to 1,000, per delivery", "µs"),
-    Scenario("broadcast-1100", "broadcast of 1100 B to 1,000, per delivery", "µs"),
+    Scenario("broadcast-32", "broadcast of 32 B to 1,000, per delivery", "µs", repeat=2),
+    Scenario("broadcast-1100", "broadcast of 1100 B to 1,000, per delivery", "µs", repeat=2),
     Scenario("idle-1000", "memory per idle session of 1,000, defaults", "KiB", "memory_per_session", 1 / 1024,
              tuning="defaults"),
     Scenario("idle-5000", "memory per idle session of 5,000, defaults", "KiB", "memory_per_session", 1 / 1024,

@@ -22,7 +22,7 @@ def main() -> int:
     jobs = [
         (scenario, server, run)
         for scenario in scenarios
-        for run in range(runs)
+        for run in range(runs * scenario.repeat)
         for server in turned(servers, run)
         if not (server.one_session and scenario.name.startswith("sessions"))
     ]
@@ -30,9 +30,9 @@ def main() -> int:
     results, failures = cells.Results(), []
     with Progress(len(jobs)) as progress:
         for scenario, server, run in jobs:
-            progress.show(f"{scenario.name}  {server.name}  run {run + 1} of {runs}")
+            progress.show(f"{scenario.name}  {server.name}  run {run + 1} of {runs * scenario.repeat}")
             try:
-                results.add(scenario, server, cells.measure(server, scenario, seconds))
+                results.add(scenario, server, run, cells.measure(server, scenario, seconds))
             except cells.Failed as error:
                 failures.append((scenario.name, server.name, str(error)))
                 progress.say(f"{scenario.name}, {server.name}: {error}")
@@ -59,7 +59,7 @@ def arguments() -> argparse.Namespace:
         epilog="scenarios: " + ", ".join(scenario.name for scenario in cells.SCENARIOS)
         + ". servers: " + ", ".join(server.name for server in cells.SERVERS) + ".",
     )
-    parser.add_argument("--runs", type=int, metavar="N", help="runs of each, interleaved [5; 1 with --quick]")
+    parser.add_argument("--runs", type=int, metavar="N", help="runs of each, interleaved; two or four times as many of what varies most [5; 1 with --quick]")
     parser.add_argument("--seconds", type=float, metavar="S", help="length of a measured part [2; 0.5 with --quick]")
     parser.add_argument("--quick", action="store_true", help="one short run of each")
     parser.add_argument("--only", metavar="A,B", help="these scenarios; a beginning of the name is enough")

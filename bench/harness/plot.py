@@ -4,7 +4,7 @@ from html import escape
 from math import log2
 
 from .cells import Results, Scenario, Server
-from .table import figure
+from .table import FLOOR, figure
 
 COLOURS = {
     "floor": "#6b7280",
@@ -20,12 +20,12 @@ TICKS = [0.75, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24]
 
 
 def svg(results: Results, scenarios: list[Scenario], servers: list[Server]) -> str:
-    rows = [scenario for scenario in scenarios if results.floor(scenario)]
+    rows = [scenario for scenario in scenarios if results.median(scenario, FLOOR)]
     multiples = [
-        value / results.floor(scenario)
+        ratio.value
         for scenario in rows
         for server in servers
-        if (value := results.median(scenario, server)) is not None
+        if (ratio := results.ratio(scenario, server, FLOOR)) is not None
     ]
     low = min([0.75, *multiples])
     high = max([2.0, *multiples]) * 1.05
@@ -70,18 +70,21 @@ def legend(servers: list[Server]) -> list[str]:
 
 
 def row(results: Results, scenario: Scenario, servers: list[Server], y: float, x) -> list[str]:
-    floor = results.floor(scenario)
     label = f"{scenario.title}"
-    known = [(server, value) for server in servers if (value := results.median(scenario, server)) is not None]
-    ends = [x(value / floor) for _, value in known]
+    known = [
+        (server, ratio.value)
+        for server in servers
+        if (ratio := results.ratio(scenario, server, FLOOR)) is not None
+    ]
+    ends = [x(value) for _, value in known]
     parts = [
         f'<text x="{LEFT - 16}" y="{y + 4:.1f}" text-anchor="end" fill="#111827">{escape(label)}</text>',
         f'<line x1="{min(ends):.1f}" x2="{max(ends):.1f}" y1="{y:.1f}" y2="{y:.1f}" stroke="#d1d5db" stroke-width="2"/>',
     ]
     # Ours last, so that nothing hides them.
     for server, value in sorted(known, key=lambda pair: pair[0].kind == "ours"):
-        words = f"{server.title}: {figure(value)} {scenario.unit}, {value / floor:.2f} × floor"
-        parts.append(dot(x(value / floor), y, server, words))
+        words = f"{server.title}: {figure(results.median(scenario, server))} {scenario.unit}, {value:.2f} × floor"
+        parts.append(dot(x(value), y, server, words))
     return parts
 
 

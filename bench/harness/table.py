@@ -1,6 +1,8 @@
 """Figures as text."""
 
-from .cells import Results, Scenario, Server
+from .cells import SERVERS, Ratio, Results, Scenario, Server
+
+FLOOR = SERVERS[0]
 
 
 def figure(value: float | None) -> str:
@@ -12,22 +14,24 @@ def figure(value: float | None) -> str:
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def ratio(value: float | None, base: float | None) -> str:
-    return f"{value / base:.2f}" if value is not None and base else "–"
+def compared(ratio: Ratio | None) -> str:
+    """With its error, where that is known."""
+    if ratio is None:
+        return "–"
+    return f"{ratio.value:.2f}" if ratio.error is None else f"{ratio.value:.2f} ± {ratio.error:.2f}"
 
 
 def terminal(results: Results, scenarios: list[Scenario], servers: list[Server]) -> str:
     """For each scenario a block with a line for each server."""
     lines = []
     for scenario in scenarios:
-        floor, peer = results.floor(scenario), results.best_peer(scenario)
+        peer = results.best_peer(scenario)
         lines.append(f"\n{scenario.title} ({scenario.name}), {scenario.unit}")
-        lines.append(f"  {'':26}{'median':>9}{'× floor':>9}{'× best peer':>13}{'rate':>12}{'p50 µs':>9}{'p99 µs':>9}{'lost':>7}")
+        lines.append(f"  {'':26}{'median':>9}{'× floor':>13}{'× best peer':>13}{'rate':>12}{'p50 µs':>9}{'p99 µs':>9}{'lost':>7}")
         for server in servers:
             value = results.median(scenario, server)
-            other = peer[1] if peer else None
             lines.append(
-                f"  {server.title:26}{figure(value):>9}{ratio(value, floor):>9}{ratio(value, other):>13}"
+                f"  {server.title:26}{figure(value):>9}{compared(results.ratio(scenario, server, FLOOR)):>13}{compared(results.ratio(scenario, server, peer)):>13}"
                 f"{rate(results, scenario, server):>12}"
                 f"{figure(results.median(scenario, server, 'p50_us')):>9}"
                 f"{figure(results.median(scenario, server, 'p99_us')):>9}"
@@ -51,7 +55,7 @@ def whole(value: float | None) -> str:
 def below(facts: dict) -> str:
     """Under what circumstances."""
     return (
-        f"\n{facts['runs']} runs of {facts['seconds']:g} s each, interleaved, medians; server on core 0, client on core 1; "
+        f"\n{facts['runs']} runs (twice or four times as many of what varies most) of {facts['seconds']:g} s each, interleaved, medians; server on core 0, client on core 1; "
         f"others used {facts['others_share']:.0%} of the machine meanwhile."
     )
 
@@ -83,10 +87,9 @@ def ratios(results: Results, scenarios: list[Scenario], servers: list[Server]) -
         "|---|" + "---|" * (2 * len(ours) + 1),
     ]
     for scenario in scenarios:
-        floor, peer = results.floor(scenario), results.best_peer(scenario)
-        values = [results.median(scenario, server) for server in ours]
-        to_floor = " | ".join(ratio(value, floor) for value in values)
-        to_peer = " | ".join(ratio(value, peer[1] if peer else None) for value in values)
-        name = peer[0].title if peer else "–"
+        peer = results.best_peer(scenario)
+        to_floor = " | ".join(compared(results.ratio(scenario, server, FLOOR)) for server in ours)
+        to_peer = " | ".join(compared(results.ratio(scenario, server, peer)) for server in ours)
+        name = peer.title if peer else "–"
         lines.append(f"| {scenario.title} | {to_floor} | {name} | {to_peer} |")
     return "\n".join(lines) + "\n"
