@@ -73,7 +73,8 @@ pub(crate) enum Write {
 }
 
 impl Quic {
-    pub(crate) fn new(mut inner: quinn::Connection) -> Self {
+    /// `probes`: it looks for a larger MTU.
+    pub(crate) fn new(mut inner: quinn::Connection, probes: bool) -> Self {
         let datagram_buffer = inner.datagrams().send_buffer_space();
         Self {
             stirred: true,
@@ -81,7 +82,7 @@ impl Quic {
             datagram_buffer,
             largest_datagram: None,
             sends_datagrams: false,
-            spent: Spent::new(&inner),
+            spent: Spent::new(&inner, probes),
             error: None,
             inner,
         }

@@ -359,7 +359,8 @@ impl Endpoint {
         qlog: Qlog,
     ) -> ConnectionId {
         self.stats.connections_accepted += 1;
-        let mut connection = Connection::new(Quic::new(connection), Arc::clone(&self.config), now);
+        let quic = Quic::new(connection, self.config.max_mtu > 0);
+        let mut connection = Connection::new(quic, Arc::clone(&self.config), now);
         connection.qlog = qlog;
         let id = self.table.insert(handle, connection);
         self.table.touch(id);

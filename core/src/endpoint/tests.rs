@@ -228,6 +228,11 @@ fn quic_is_asked_for_more_after_some_small_packets_and_not_after_each() {
     let id = client.connect_with(start(), SERVER, Arc::new(Plain)).expect("room for a connection");
     talk(&mut client, &mut server);
     let stream = client.connection(id).expect("alive").quic().open(crate::Direction::Unidirectional).expect("room");
+    // There is much to ask about a new path.
+    for _ in 0..40 {
+        client.connection(id);
+        assert!(client.poll_transmit(start(), 1, &mut Vec::new()).is_none());
+    }
     let mut asked = Vec::new();
     for round in 0..60 {
         client.connection(id).expect("alive").quic().write(stream, b"small");

@@ -18,6 +18,9 @@ pub(super) struct Spent {
     timed_out: bool,
     /// How many times the question has been left out since it was last asked.
     left_out: u8,
+    /// How many times it must be asked before it is left out at all.
+    to_ask: u8,
+    probes: bool,
     /// Where the packets of the path go; others belong to a path that is left or tried.
     path: SocketAddr,
     /// How the controller of that path hears what quinn-proto itself does not know.
@@ -25,9 +28,12 @@ pub(super) struct Spent {
 }
 
 impl Spent {
-    pub(super) fn new(inner: &quinn::Connection) -> Self {
+    /// `probes`: it looks for a larger MTU, for which it uses the moments when there is nothing else to send. Those at the
+    /// beginning of a path are all left to it.
+    pub(super) fn new(inner: &quinn::Connection, probes: bool) -> Self {
         let told = congestion::told(inner.congestion_state());
-        Self { all_sent: false, timed_out: false, left_out: 0, path: inner.remote_address(), told }
+        let to_ask = if probes { SEARCH } else { 0 };
+        Self { all_sent: false, timed_out: false, left_out: 0, to_ask, probes, path: inner.remote_address(), told }
     }
 
     /// Whether it has, until something happens.
@@ -54,11 +60,12 @@ impl Spent {
     ) {
         let Some(transmit) = transmit else {
             (self.all_sent, self.timed_out, self.left_out) = (false, false, 0);
+            self.to_ask = self.to_ask.saturating_sub(1);
             return self.tell();
         };
         let on_path = transmit.destination == self.path;
         if !on_path && inner.remote_address() != self.path {
-            *self = Self { timed_out: self.timed_out, ..Self::new(inner) };
+            *self = Self { timed_out: self.timed_out, ..Self::new(inner, self.probes) };
         }
         let has_room = transmit.size < PADDED && transmit.size + ROOM <= usize::from(inner.current_mtu());
         self.all_sent = on_path
@@ -66,6 +73,7 @@ impl Spent {
             && has_room
             && !holds_datagrams
             && !self.timed_out
+            && self.to_ask == 0
             && self.left_out < MOST
             && !inner.is_handshaking()
             && !inner.is_closed();
@@ -88,5 +96,8 @@ const PADDED: usize = 1_200;
 /// More than any frame takes that cannot be divided, but for those of datagrams.
 const ROOM: usize = 128;
 
-/// Packets after which QUIC is asked in any case. It probes for a larger MTU when there is nothing else to send.
+/// What it takes to find the MTU, and more: four probes, each sent up to three times (RFC 8899, section 5.1.2).
+const SEARCH: u8 = 32;
+
+/// Packets after which QUIC is asked in any case, since it looks for a larger MTU again from time to time.
 const MOST: u8 = 16;
