@@ -285,6 +285,8 @@ impl Quic {
             return None;
         }
         let code = self.inner.recv_stream(quinn_id(stream)).received_reset().ok()??;
+        // The peer may open another stream for it.
+        self.spent.disturb();
         Some(ErrorCode(code.into_inner()))
     }
 
