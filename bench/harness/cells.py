@@ -26,9 +26,8 @@ class Server:
 class Scenario:
     """`figure` is what counts, times `scale` in `unit`; `tuning` is the configuration the servers get.
 
-    `repeat`: so many times more runs than asked for. With one message in flight a run says more about how the two
-    processes fell asleep that time than about the server, and the longest run does not help; with a thousand connections,
-    about where their memory happened to lie.
+    `bursts`: a run is so many short ones, for which all servers stand ready in turns. On a shared machine the seconds differ
+    more than the servers do; neighbours in time can be compared. With a fresh server each time, memory would lie elsewhere.
     """
 
     name: str
@@ -38,7 +37,7 @@ class Scenario:
     scale: float = 1.0
     program: str = ""
     tuning: str = "tuned"
-    repeat: int = 1
+    bursts: int = 1
 
 
 class Failed(Exception):
@@ -96,18 +95,36 @@ class Ratio:
         return cls(middle, 1.2533 * deviation / sqrt(len(values)))
 
 
-def measure(server: Server, scenario: Scenario, seconds: float) -> dict:
-    """Starts the server, runs the scenario once and stops the server."""
-    command = ["taskset", "-c", SERVER_CORE, PROGRAMS / "serve", server.name, "--tuning", scenario.tuning]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
+class Fleet:
+    """Servers that stand ready, all with the configuration of one scenario."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self.running: dict[str, tuple[subprocess.Popen, dict]] = {}
+
+    def __enter__(self) -> "Fleet":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process, _ in self.running.values():
+            process.kill()
+        for process, _ in self.running.values():
+            process.communicate()
+
+    def measure(self, server: Server, seconds: float) -> dict:
+        """Starts the server if it does not run yet, and puts load on it."""
+        if server.name not in self.running:
+            self.running[server.name] = self.start(server)
+        return load(self.running[server.name][1], self.scenario, seconds)
+
+    def start(self, server: Server) -> tuple[subprocess.Popen, dict]:
+        command = ["taskset", "-c", SERVER_CORE, PROGRAMS / "serve", server.name, "--tuning", self.scenario.tuning]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         line = process.stdout.readline()
         if not line:
-            raise Failed(f"did not start: {process.stderr.read().strip()}")
-        return load(json.loads(line), scenario, seconds)
-    finally:
-        process.kill()
-        process.communicate()
+            process.kill()
+            raise Failed(f"did not start: {process.communicate()[1].strip()}")
+        return process, json.loads(line)
 
 
 def load(listening: dict, scenario: Scenario, seconds: float) -> dict:
@@ -153,27 +170,27 @@ SERVERS = [
 ]
 
 SCENARIOS = [
-    Scenario("streams-64", "small bidi stream, 64 in flight", "µs"),
-    Scenario("streams-1", "small bidi stream, 1 in flight", "µs", repeat=4),
-    Scenario("datagrams-32-64", "datagram 32 B, 64 in flight", "µs", repeat=2),
-    Scenario("datagrams-32-1", "datagram 32 B, 1 in flight", "µs", repeat=4),
-    Scenario("datagrams-1100-64", "datagram 1100 B, 64 in flight", "µs", repeat=2),
-    Scenario("datagrams-1100-1", "datagram 1100 B, 1 in flight", "µs", repeat=4),
-    Scenario("upload-1", "upload, 1 stream", "s/GB", "cpu_s_per_gb", repeat=2),
-    Scenario("upload-16", "upload, 16 streams", "s/GB", "cpu_s_per_gb", repeat=2),
-    Scenario("download-1", "download, 1 stream", "s/GB", "cpu_s_per_gb"),
-    Scenario("download-16", "download, 16 streams", "s/GB", "cpu_s_per_gb"),
-    Scenario("handshakes-1", "handshake + CONNECT, 1 in flight", "µs"),
-    Scenario("handshakes-64", "handshake + CONNECT, 64 in flight", "µs"),
-    Scenario("broadcast-32", "broadcast of 32 B to 1,000, per delivery", "µs", repeat=2),
-    Scenario("broadcast-1100", "broadcast of 1100 B to 1,000, per delivery", "µs", repeat=2),
+    Scenario("streams-64", "small bidi stream, 64 in flight", "µs", bursts=6),
+    Scenario("streams-1", "small bidi stream, 1 in flight", "µs", bursts=6),
+    Scenario("datagrams-32-64", "datagram 32 B, 64 in flight", "µs", bursts=6),
+    Scenario("datagrams-32-1", "datagram 32 B, 1 in flight", "µs", bursts=6),
+    Scenario("datagrams-1100-64", "datagram 1100 B, 64 in flight", "µs", bursts=6),
+    Scenario("datagrams-1100-1", "datagram 1100 B, 1 in flight", "µs", bursts=6),
+    Scenario("upload-1", "upload, 1 stream", "s/GB", "cpu_s_per_gb", bursts=6),
+    Scenario("upload-16", "upload, 16 streams", "s/GB", "cpu_s_per_gb", bursts=6),
+    Scenario("download-1", "download, 1 stream", "s/GB", "cpu_s_per_gb", bursts=6),
+    Scenario("download-16", "download, 16 streams", "s/GB", "cpu_s_per_gb", bursts=6),
+    Scenario("handshakes-1", "handshake + CONNECT, 1 in flight", "µs", bursts=6),
+    Scenario("handshakes-64", "handshake + CONNECT, 64 in flight", "µs", bursts=6),
+    Scenario("broadcast-32", "broadcast of 32 B to 1,000, per delivery", "µs", bursts=2),
+    Scenario("broadcast-1100", "broadcast of 1100 B to 1,000, per delivery", "µs", bursts=2),
     Scenario("idle-1000", "memory per idle session of 1,000, defaults", "KiB", "memory_per_session", 1 / 1024,
              tuning="defaults"),
     Scenario("idle-5000", "memory per idle session of 5,000, defaults", "KiB", "memory_per_session", 1 / 1024,
              tuning="defaults"),
     Scenario("idle-1000-tuned", "memory per idle session of 1,000, tuned windows", "KiB", "memory_per_session", 1 / 1024,
              program="idle-1000"),
-    Scenario("sessions-200", "further session on one connection", "µs"),
+    Scenario("sessions-200", "further session on one connection", "µs", bursts=6),
     Scenario("sessions-200-memory", "memory per further session on one connection", "KiB", "memory_per_session", 1 / 1024,
              program="sessions-200"),
 ]

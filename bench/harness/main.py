@@ -19,24 +19,12 @@ def main() -> int:
     seconds = options.seconds or (0.5 if options.quick else 2.0)
     if not options.no_build and not build.build():
         return 1
-    jobs = [
-        (scenario, server, run)
-        for scenario in scenarios
-        for run in range(runs * scenario.repeat)
-        for server in turned(servers, run)
-        if not (server.one_session and scenario.name.startswith("sessions"))
-    ]
     busy = machine.Busy()
     results, failures = cells.Results(), []
-    with Progress(len(jobs)) as progress:
-        for scenario, server, run in jobs:
-            progress.show(f"{scenario.name}  {server.name}  run {run + 1} of {runs * scenario.repeat}")
-            try:
-                results.add(scenario, server, run, cells.measure(server, scenario, seconds))
-            except cells.Failed as error:
-                failures.append((scenario.name, server.name, str(error)))
-                progress.say(f"{scenario.name}, {server.name}: {error}")
-            progress.done()
+    with Progress(sum(runs * scenario.bursts * len(able(servers, scenario)) for scenario in scenarios)) as progress:
+        for scenario in scenarios:
+            for run in range(runs):
+                one_run(scenario, servers, run, seconds / scenario.bursts, results, failures, progress)
     print(table.terminal(results, scenarios, servers))
     facts = machine.facts(runs, seconds, busy.share())
     print(table.below(facts))
@@ -46,8 +34,34 @@ def main() -> int:
     return 1 if failures else 0
 
 
+def one_run(
+    scenario: cells.Scenario,
+    servers: list[cells.Server],
+    run: int,
+    seconds: float,
+    results: cells.Results,
+    failures: list[tuple[str, str, str]],
+    progress: Progress,
+) -> None:
+    with cells.Fleet(scenario) as fleet:
+        for burst in range(scenario.bursts):
+            number = run * scenario.bursts + burst
+            for server in turned(able(servers, scenario), number):
+                progress.show(f"{scenario.name}  {server.name}  run {run + 1}")
+                try:
+                    results.add(scenario, server, number, fleet.measure(server, seconds))
+                except cells.Failed as error:
+                    failures.append((scenario.name, server.name, str(error)))
+                    progress.say(f"{scenario.name}, {server.name}: {error}")
+                progress.done()
+
+
+def able(servers: list[cells.Server], scenario: cells.Scenario) -> list[cells.Server]:
+    return [server for server in servers if not (server.one_session and scenario.name.startswith("sessions"))]
+
+
 def turned(servers: list, run: int) -> list:
-    """Each run begins with another server, so that none is always measured after the same one."""
+    """Each burst begins with another server, so that none always has the same place."""
     first = run % len(servers)
     return servers[first:] + servers[:first]
 
@@ -59,8 +73,8 @@ def arguments() -> argparse.Namespace:
         epilog="scenarios: " + ", ".join(scenario.name for scenario in cells.SCENARIOS)
         + ". servers: " + ", ".join(server.name for server in cells.SERVERS) + ".",
     )
-    parser.add_argument("--runs", type=int, metavar="N", help="runs of each, interleaved; two or four times as many of what varies most [5; 1 with --quick]")
-    parser.add_argument("--seconds", type=float, metavar="S", help="length of a measured part [2; 0.5 with --quick]")
+    parser.add_argument("--runs", type=int, metavar="N", help="runs of each [5; 1 with --quick]")
+    parser.add_argument("--seconds", type=float, metavar="S", help="length of a run, all its bursts together [2; 0.5 with --quick]")
     parser.add_argument("--quick", action="store_true", help="one short run of each")
     parser.add_argument("--only", metavar="A,B", help="these scenarios; a beginning of the name is enough")
     parser.add_argument("--servers", metavar="A,B", help="these servers")

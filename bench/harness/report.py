@@ -48,8 +48,7 @@ def write(
 def circumstances(facts: dict) -> str:
     return (
         f"Measured on {facts['date']} at commit {facts['commit']}: {facts['processor']}, {facts['cores']} cores, "
-        f"{facts['system']}, {facts['rustc']}. {facts['runs']} runs of {facts['seconds']:g} s each, "
-        f"twice or four times as many of what varies most; "
+        f"{facts['system']}, {facts['rustc']}. {facts['runs']} runs of {facts['seconds']:g} s each; "
         f"other processes used {facts['others_share']:.0%} of the machine meanwhile.\n"
     )
 
@@ -71,9 +70,11 @@ neither Transom nor any of the peers. Less is better. `bench/run --write` writes
 
 TAIL = """## How it is measured
 
-- Every cell is a fresh server process on core 0 and a fresh client on core 1, over loopback. Servers take turns, each run
-  begins with another one, and medians are shown. A ratio is the median over the runs of what each gave against its
-  neighbour in time, with its standard error (from the median deviation). [figures.json](figures.json) has every run, with rates and latencies.
+- For each run every server is a fresh process on core 0, and what is measured a burst of load from a fresh client on core 1,
+  over loopback. All servers stand ready and take turns burst by burst, six bursts a run (two for broadcasts, one where memory
+  is measured), each time beginning with another one: on a shared machine the seconds differ more than the servers do.
+  Medians of all bursts are shown. A ratio is the median of what each burst gave against its neighbour's in time, with its
+  standard error (from the median deviation). [figures.json](figures.json) has every burst, with rates and latencies.
 - **floor** is a plain loop over quinn-proto in one thread, recvmmsg and GRO in, GSO out, with the least of HTTP/3 and
   WebTransport written by hand ([`bench/src/servers/floor.rs`](../../bench/src/servers/floor.rs)). It checks nothing.
 - All servers get the same certificate (P-256), cipher (AES-128-GCM by ring), windows, packet size (1,452 bytes), socket

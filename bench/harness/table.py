@@ -55,7 +55,7 @@ def whole(value: float | None) -> str:
 def below(facts: dict) -> str:
     """Under what circumstances."""
     return (
-        f"\n{facts['runs']} runs (twice or four times as many of what varies most) of {facts['seconds']:g} s each, interleaved, medians; server on core 0, client on core 1; "
+        f"\n{facts['runs']} runs of {facts['seconds']:g} s each, interleaved, medians; server on core 0, client on core 1; "
         f"others used {facts['others_share']:.0%} of the machine meanwhile."
     )
 
