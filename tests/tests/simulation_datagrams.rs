@@ -385,12 +385,16 @@ fn everything_is_sent_or_counted_as_dropped() {
 #[test]
 fn a_datagram_that_does_not_fit_behind_a_small_one_leaves_at_once() {
     let (mut pair, session) = pair_with(|_| {});
-    pair.run_for(100 * MS);
+    // Until QUIC has been asked often enough whether it has more to send, see `quic/spent.rs`.
+    for _ in 0..40 {
+        send(&mut pair.client, session, b"small").unwrap();
+        pair.run_for(50 * MS);
+        assert_eq!(received(&mut pair.server, session).len(), 1);
+    }
     for size in [600, 900] {
         send(&mut pair.client, session, &vec![7; size]).unwrap();
     }
-    let stats = |pair: &mut Pair| pair.client.connection().session(session).unwrap().stats().datagrams;
     pair.run_for(15 * MS);
     let sizes: Vec<usize> = received(&mut pair.server, session).iter().map(Vec::len).collect();
-    assert_eq!(sizes, [600, 900], "{:?}", stats(&mut pair));
+    assert_eq!(sizes, [600, 900]);
 }
