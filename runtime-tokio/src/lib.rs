@@ -50,8 +50,9 @@ impl Tokio {
 
 impl Runtime for Tokio {
     fn now(&self) -> Instant {
-        // tokio's clock, not the system's: they differ in tests that pause it, and timers follow tokio's.
-        let _context = self.handle.enter();
+        // tokio's clock, not the system's: they differ in tests that pause it, and timers follow tokio's. In a task it is
+        // that of the task's runtime already; to enter that again is dear for what is asked at each turn of the driver.
+        let _context = tokio::task::try_id().is_none().then(|| self.handle.enter());
         tokio::time::Instant::now().into_std()
     }
 

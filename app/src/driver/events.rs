@@ -46,7 +46,12 @@ pub(crate) struct Work {
 impl Work {
     /// Whether there is any.
     pub(crate) fn is_some(&self) -> bool {
-        !(self.wakes.is_empty() && self.requests.is_empty() && self.http_requests.is_empty())
+        !self.wakes.is_empty() || self.asks()
+    }
+
+    /// Whether there are requests.
+    pub(crate) fn asks(&self) -> bool {
+        !(self.requests.is_empty() && self.http_requests.is_empty())
     }
 }
 

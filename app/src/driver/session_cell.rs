@@ -10,7 +10,7 @@ use transom_core::{
 };
 
 use super::shared::{Shared, State};
-use super::waiters::{Kind, Ticket};
+use super::waiters::{Kind, SessionWaiters, Ticket};
 
 /// One session as its handles and streams see it; freed with the last of them.
 pub(crate) struct SessionCell {
@@ -90,6 +90,11 @@ impl SessionCell {
     fn core_session<'a>(&self, state: &'a mut State) -> Option<Session<'a>> {
         state.endpoint.connection(self.connection)?.session(self.id)
     }
+
+    fn waiters<'a>(&self, state: &'a mut State) -> Option<&'a mut SessionWaiters> {
+        let entry = state.connections.get_mut(&self.connection)?;
+        entry.sessions.get_mut(&self.id).map(|session| &mut session.waiters)
+    }
 }
 
 impl<'a> Place<'a> {
@@ -100,8 +105,9 @@ impl<'a> Place<'a> {
 
     /// Ready with what `attempt` on the open session gives, or with the end of the session.
     ///
-    /// While `attempt` gives nothing, the task is woken for another one when things may have changed. The lock is held
-    /// from the attempt to the registration, so that no change between them is missed.
+    /// While `attempt` gives nothing, the task is woken for another one when things may have changed; who is polled
+    /// before that, because of something else that its task waits for, need not try. The lock is held from the attempt
+    /// to the registration, so that no change between them is missed.
     pub(crate) fn poll<T>(
         &mut self,
         context: &Context<'_>,
@@ -111,6 +117,9 @@ impl<'a> Place<'a> {
         cell.shared.act(|state| {
             if let Some(end) = cell.end() {
                 return Poll::Ready(Err(end.clone()));
+            }
+            if self.still_waits(state, context) {
+                return Poll::Pending;
             }
             // No session here and no end there: it was closed on our side and the driver has not run since.
             if let Some(result) = cell.core_session(state).and_then(attempt) {
@@ -141,12 +150,20 @@ impl<'a> Place<'a> {
         })
     }
 
+    /// Whether nobody has woken us yet, after which only the task to wake may be another. Who has been woken has no place
+    /// any more, and nothing to give up.
+    fn still_waits(&mut self, state: &mut State, context: &Context<'_>) -> bool {
+        let Some(ticket) = self.ticket.take() else { return false };
+        let Some(waiters) = self.cell.waiters(state) else { return false };
+        let Ok(replaced) = waiters.renew(ticket, context.waker()) else { return false };
+        self.ticket = Some(ticket);
+        state.discard(replaced);
+        true
+    }
+
     fn register<T>(&mut self, state: &mut State, context: &Context<'_>) -> Poll<Result<T, SessionEnd>> {
-        let entry = state.connections.get_mut(&self.cell.connection);
-        let Some(session) = entry.and_then(|entry| entry.sessions.get_mut(&self.cell.id)) else {
-            return Poll::Ready(Err(abandoned()));
-        };
-        let replaced = session.waiters.register_for(self.kind, &mut self.ticket, context.waker());
+        let Some(waiters) = self.cell.waiters(state) else { return Poll::Ready(Err(abandoned())) };
+        let replaced = waiters.register_for(self.kind, &mut self.ticket, context.waker());
         state.discard(replaced);
         Poll::Pending
     }
@@ -156,9 +173,8 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         let Some(ticket) = self.ticket else { return };
         self.cell.shared.act(|state| {
-            let entry = state.connections.get_mut(&self.cell.connection);
-            if let Some(session) = entry.and_then(|entry| entry.sessions.get_mut(&self.cell.id)) {
-                let removed = session.waiters.remove(ticket);
+            if let Some(waiters) = self.cell.waiters(state) {
+                let removed = waiters.remove(ticket);
                 state.discard(removed);
             }
         });

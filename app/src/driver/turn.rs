@@ -103,8 +103,8 @@ impl Driver {
         shared.act(|state| {
             state.now = now;
             let asked = state.driver_runs(context);
-            let rest = received.len().saturating_sub(MAX_DATAGRAMS);
-            for datagram in received.drain(rest..).rev() {
+            for _ in 0..MAX_DATAGRAMS {
+                let Some(datagram) = received.pop() else { break };
                 state.endpoint.handle_receive(now, datagram);
             }
             if state.endpoint.poll_timeout().is_some_and(|deadline| deadline <= now) {
@@ -127,10 +127,20 @@ impl Driver {
 
     /// Wakes tasks and answers requests; whether there was anything.
     fn wake(&mut self) -> bool {
-        let any = self.work.is_some();
+        if !self.work.is_some() {
+            return false;
+        }
         for waker in self.work.wakes.drain(..) {
             waker.wake();
         }
+        if self.work.asks() {
+            self.answer();
+        }
+        true
+    }
+
+    /// Answers requests.
+    fn answer(&mut self) {
         for requested in self.work.requests.drain(..) {
             // Without an acceptor the endpoint is a client's, and the core lets no request through.
             if let Some(acceptor) = &self.acceptor {
@@ -142,7 +152,6 @@ impl Driver {
                 acceptor.http_requested(&self.shared, requested);
             }
         }
-        any
     }
 
     /// Sets the timer, and compares the clock: a timer may be early, or set to a deadline that has moved.

@@ -24,6 +24,10 @@ struct Waiting<K> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ticket(u64);
 
+/// A waiter has no place any more: it was woken, or all were.
+#[derive(Debug)]
+pub(crate) struct NoPlace;
+
 /// All waiters of one session, in one list: an idle one has two or three.
 pub(crate) type SessionWaiters = WaitList<Kind>;
 
@@ -47,13 +51,20 @@ impl<K: PartialEq> WaitList<K> {
     /// The same for one who waits for something of a kind; a ticket is for one kind all the time.
     #[must_use]
     pub(crate) fn register_for(&mut self, kind: K, ticket: &mut Option<Ticket>, waker: &Waker) -> Option<Waker> {
-        if let Some(place) = ticket.and_then(|ticket| self.place(ticket)) {
-            return replace_waker(&mut self.waiting[place].waker, waker);
+        if let Some(Ok(replaced)) = ticket.map(|ticket| self.renew(ticket, waker)) {
+            return replaced;
         }
         self.last += 1;
         *ticket = Some(Ticket(self.last));
         self.waiting.push(Waiting { number: self.last, kind, waker: waker.clone() });
         None
+    }
+
+    /// Registers a waker at the place of `ticket`, if that is still waiting; returns the waker that stood there, if it is not
+    /// needed any more.
+    pub(crate) fn renew(&mut self, ticket: Ticket, waker: &Waker) -> Result<Option<Waker>, NoPlace> {
+        let place = self.place(ticket).ok_or(NoPlace)?;
+        Ok(replace_waker(&mut self.waiting[place].waker, waker))
     }
 
     /// Gives a place up; returns the waker that stood there, if it has not been woken since.
