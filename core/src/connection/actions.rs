@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use super::qlog;
+use super::quic::Ahead;
 use super::streams::{Entry, SendHalf, WebTransportStream};
 use super::{Connection, Timer};
 use crate::h3::{Action, GLITCH_REFUSED, GLITCH_RESET};
@@ -67,7 +68,7 @@ impl Connection {
                 }
             }
             Action::Settings => self.announce(),
-            Action::Attach { stream, session } => self.attach(stream, session),
+            Action::Attach { stream, session } => self.attach_known(stream, session),
             Action::Request { stream, request } => self.requested(SessionId(stream.0), *request),
             Action::Plain { stream, request } => self.http_requested(stream, request),
             Action::Response { stream, response } => self.answered(SessionId(stream.0), *response),
@@ -173,13 +174,19 @@ impl Connection {
         self.h3.abort(id, ErrorCode::H3_REQUEST_REJECTED);
     }
 
-    /// The header of a WebTransport stream is read: find its session, hold it, or turn it away.
-    pub(super) fn attach(&mut self, stream: StreamId, id: SessionId) {
+    /// The header of a WebTransport stream that has been waited for is read.
+    fn attach_known(&mut self, stream: StreamId, id: SessionId) {
         self.timers.set(Timer::Undecided(stream), None);
+        let stopped = self.streams.http(stream).and_then(|http| http.stopped);
+        self.attach(stream, id, stopped, Ahead::default());
+    }
+
+    /// The header of a WebTransport stream is read, and perhaps what is behind it: find its session, hold it, or turn it
+    /// away. `stopped`: what the peer said of our half.
+    pub(super) fn attach(&mut self, stream: StreamId, id: SessionId, stopped: Option<ErrorCode>, ahead: Ahead) {
         self.counters.streams_opened_by_peer += 1;
         self.qlog.write(self.now, id, qlog::Entry::Opened(stream));
         let sends = stream.direction() == Direction::Bidirectional;
-        let stopped = self.streams.http(stream).and_then(|http| http.stopped);
         let entry = |held| {
             let mut entry = WebTransportStream::incoming(id, sends, held);
             if let (true, Some(code)) = (sends, stopped) {
@@ -197,6 +204,7 @@ impl Connection {
             }
             let mut entry = entry(false);
             entry.counted = counted;
+            entry.put_ahead(ahead);
             self.streams.insert(stream, Entry::WebTransport(entry));
             self.hints.push(Event::StreamOpened { session: id, direction: stream.direction() });
             return;

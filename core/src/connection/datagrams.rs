@@ -3,7 +3,6 @@
 //! What waits to be sent waits here, per session, and not in QUIC, so that its age and the other sessions' turns are
 //! looked at as late as possible: just before a transmit is filled. QUIC is given no more than that transmit can take.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -13,6 +12,7 @@ use super::handles::Session;
 use super::quic::Quic;
 use super::{Connection, Timer};
 use crate::session::outgoing::{OVERHEAD, Outgoing};
+use crate::session::queue::Queue;
 use crate::wire::datagram;
 use crate::{Config, DatagramOptions, DatagramPriority, DatagramStats, Event, SendDatagramError, SessionId};
 
@@ -20,9 +20,9 @@ use crate::{Config, DatagramOptions, DatagramPriority, DatagramStats, Event, Sen
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     /// Sessions with something to send, the next one first.
-    turns: VecDeque<SessionId>,
-    /// Sessions that were given something to send since the time was last known.
-    untimed: Vec<SessionId>,
+    turns: Queue<SessionId>,
+    /// Whether some were given something to send since the time was last known.
+    untimed: bool,
     outgoing_bytes: usize,
     incoming_bytes: usize,
     batch: Batch,
@@ -37,7 +37,7 @@ impl Connection {
     /// Gives QUIC datagrams for the next transmit: as many as fit `max_segments` packets at most, one more where they do
     /// not fill them evenly.
     pub(crate) fn fill_datagrams(&mut self, now: Instant, max_segments: usize) {
-        if self.waiting.turns.is_empty() && self.waiting.untimed.is_empty() {
+        if self.waiting.turns.is_empty() {
             return;
         }
         let size = self.quic.max_datagram_size().unwrap_or(0);
@@ -45,13 +45,20 @@ impl Connection {
         let batch = self.waiting.batch.next(left, max_segments);
         let mut room = (batch * (size + FRAME_OVERHEAD)).saturating_sub(left);
         while room > 0 && self.quic.datagram_space() >= size {
-            let Some(id) = self.waiting.turns.front().copied() else { break };
+            let Some(id) = self.waiting.turns.first().copied() else { break };
             self.turn(id, now, &mut room);
         }
         self.waiting.batch.filled(self.quic.datagram_bytes_waiting(), !self.waiting.turns.is_empty());
-        while let Some(id) = self.waiting.untimed.pop() {
-            if let Some(session) = self.sessions.get_mut(id) {
-                session.outgoing.time(now);
+        if std::mem::take(&mut self.waiting.untimed) && !self.waiting.turns.is_empty() {
+            self.time_datagrams(now);
+        }
+    }
+
+    /// The age of what waits, and came since the time was last known, is counted from now.
+    fn time_datagrams(&mut self, now: Instant) {
+        let waiting: Vec<SessionId> = self.waiting.turns.iter().copied().collect();
+        for id in waiting {
+            if self.sessions.get_mut(id).is_some_and(|session| session.outgoing.time(now)) {
                 self.watch_datagrams(id);
             }
         }
@@ -75,15 +82,15 @@ impl Connection {
             outgoing.credit = if alone { 0 } else { granted - i64::try_from(given).unwrap_or(i64::MAX) };
         });
         let Some(session) = self.sessions.get_mut(id) else {
-            self.waiting.turns.pop_front();
+            self.waiting.turns.pop();
             return;
         };
         if session.outgoing.is_empty() {
             session.outgoing.in_turn = false;
             session.outgoing.credit = 0;
-            self.waiting.turns.pop_front();
+            self.waiting.turns.pop();
         } else if session.outgoing.credit <= 0 {
-            self.waiting.turns.rotate_left(1);
+            self.waiting.turns.rotate();
         }
     }
 
@@ -139,11 +146,9 @@ impl Connection {
         session.outgoing.push(datagram::encode(id.0, payload), priority);
         self.waiting.outgoing_bytes += cost;
         if !std::mem::replace(&mut session.outgoing.in_turn, true) {
-            self.waiting.turns.push_back(id);
+            self.waiting.turns.push(id);
         }
-        if !std::mem::replace(&mut session.outgoing.untimed, true) {
-            self.waiting.untimed.push(id);
-        }
+        self.waiting.untimed = true;
         Ok(())
     }
 

@@ -316,7 +316,7 @@ impl RecvStream<'_> {
         if max == 0 {
             return Ok(Some(Bytes::new()));
         }
-        if entry.at_end {
+        if entry.is_read() {
             self.done();
             return Ok(None);
         }
@@ -342,16 +342,16 @@ impl RecvStream<'_> {
         if max == 0 {
             return Ok((Bytes::new(), false));
         }
-        let (bytes, at_end) = if entry.at_end { (Bytes::new(), true) } else { self.take(max)? };
+        let (bytes, at_end) = if entry.is_read() { (Bytes::new(), true) } else { self.take(max)? };
         if at_end {
             self.done();
         }
         Ok((bytes, at_end))
     }
 
-    /// Takes bytes from QUIC, and says whether they were the last.
+    /// Takes bytes, and says whether they were the last.
     fn take(&mut self, max: usize) -> Result<(Bytes, bool), ReadError> {
-        let error = match self.connection.read_quic_to_end(self.id, max) {
+        let error = match self.connection.read_to_end(self.id, max) {
             (Read::Bytes(bytes), at_end) if self.connection.consumed(self.id, bytes.len()) => {
                 return Ok((bytes, at_end));
             }
@@ -376,8 +376,11 @@ impl RecvStream<'_> {
     pub fn stop(&mut self, code: u32) -> Result<(), ReadError> {
         let Some(entry) = self.open() else { return Err(ReadError::Closed) };
         // With the end there is nothing left that anybody could stop.
-        if !entry.at_end {
+        let (at_end, unread) = (entry.at_end, !entry.is_read());
+        if !at_end {
             self.connection.stop_quic(self.id, ErrorCode(app_error::to_http3(code)));
+        }
+        if unread {
             self.connection.dropped(self.id, true);
         }
         self.done();

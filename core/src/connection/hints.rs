@@ -1,16 +1,16 @@
 //! Events waiting for the application: hints at most once, facts always.
 
-use std::collections::VecDeque;
-
 use rustc_hash::FxHashSet;
 
+use crate::session::queue::Queue;
 use crate::{Direction, Event};
 
 /// The event queue of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Hints {
-    queue: VecDeque<Event>,
-    pending: FxHashSet<(Kind, u64)>,
+    queue: Queue<Event>,
+    /// The hints in the queue, once it has become too long to be searched. Boxed: few ever have.
+    pending: Option<Box<FxHashSet<(Kind, u64)>>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,15 +30,20 @@ enum Kind {
 impl Hints {
     /// Queues an event; a hint that is pending already is not queued again (contract C5).
     pub(crate) fn push(&mut self, event: Event) {
-        if key(&event).is_none_or(|key| self.pending.insert(key)) {
-            self.queue.push_back(event);
+        if key(&event).is_none_or(|key| self.is_new(key, &event)) {
+            self.queue.push(event);
         }
     }
 
     pub(crate) fn pop(&mut self) -> Option<Event> {
-        let event = self.queue.pop_front()?;
-        if let Some(key) = key(&event) {
-            self.pending.remove(&key);
+        let event = self.queue.pop()?;
+        if let Some(pending) = &mut self.pending
+            && let Some(key) = key(&event)
+        {
+            pending.remove(&key);
+        }
+        if self.queue.is_empty() {
+            self.pending = None;
         }
         Some(event)
     }
@@ -46,7 +51,23 @@ impl Hints {
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
+
+    /// Whether a hint is not pending yet; from now on it is.
+    fn is_new(&mut self, key_of_it: (Kind, u64), hint: &Event) -> bool {
+        // Streams come in rows, and are one hint.
+        if self.queue.last() == Some(hint) {
+            return false;
+        }
+        if self.pending.is_none() && self.queue.len() <= SEARCHED {
+            return self.queue.iter().all(|queued| queued != hint);
+        }
+        let pending = self.pending.get_or_insert_with(|| Box::new(self.queue.iter().filter_map(key).collect()));
+        pending.insert(key_of_it)
+    }
 }
+
+/// Events in a queue that is searched from end to end.
+const SEARCHED: usize = 16;
 
 fn key(event: &Event) -> Option<(Kind, u64)> {
     Some(match event {
@@ -87,6 +108,26 @@ mod tests {
         assert_eq!(hints.pop(), None);
         hints.push(hint.clone());
         assert_eq!(hints.pop(), Some(hint));
+    }
+
+    #[test]
+    fn a_long_queue_has_each_hint_once_too() {
+        let mut hints = Hints::default();
+        let hint = |number: u64| Event::StreamReadable { stream: StreamId(number % 50) };
+        let mut pushed = 0;
+        for round in 0..20 {
+            for number in 0..100 {
+                hints.push(hint(number));
+                hints.push(hint(number * 7));
+            }
+            assert_eq!(hints.queue.len(), 50, "in round {round}");
+            let taken: Vec<Event> = std::iter::from_fn(|| hints.pop()).take(20 + round).collect();
+            pushed += taken.len() as u64;
+            assert!(taken.iter().all(|event| !hints.queue.iter().any(|queued| queued == event)));
+        }
+        assert_eq!(pushed, (0..20).map(|round| 20 + round).sum::<u64>());
+        while hints.pop().is_some() {}
+        assert!(hints.pending.is_none(), "nothing is kept for an empty queue");
     }
 
     #[test]

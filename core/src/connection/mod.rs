@@ -314,6 +314,9 @@ impl Connection {
     /// Lets time and everything QUIC has to say take effect.
     pub(crate) fn settle(&mut self, now: Instant) {
         self.now = self.now.max(now);
+        if self.is_settled() {
+            return;
+        }
         for (timer, after) in std::mem::take(&mut self.to_arm) {
             self.timers.set(timer, self.now.checked_add(after));
         }
@@ -324,6 +327,12 @@ impl Connection {
             let error = self.error.clone().unwrap_or(ConnectionError::TimedOut);
             self.quic.close(self.now, code, &reason, error);
         }
+    }
+
+    /// Whether nothing has happened since that anything could follow from, as is mostly so after a packet was sent.
+    fn is_settled(&self) -> bool {
+        let commanded = self.draining || self.control_stopped || self.to_close.is_some() || !self.to_arm.is_empty();
+        !commanded && !self.quic.is_stirred() && self.owing.is_empty()
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {

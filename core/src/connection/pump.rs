@@ -8,6 +8,7 @@ use super::quic::{QuicEvent, Read, Write};
 use super::streams::{Entry, HttpStream, RecvHalf, SendHalf};
 use super::{Connection, Timer};
 use crate::h3::{FIRST_READ, GLITCH_REFUSED};
+use crate::session::SessionState;
 use crate::session::transition::Input;
 use crate::wire::{app_error, datagram};
 use crate::{Direction, ErrorCode, Event, Role, SessionId, StreamId};
@@ -109,18 +110,20 @@ impl Connection {
         if self.error.is_some() {
             return;
         }
-        let first = self.quic.read(stream, FIRST_READ);
-        if let Read::Bytes(bytes) = first {
-            // Most streams belong to sessions and say so in their first packet: those take no detour.
-            if let Some(session) = self.h3.opened_with(stream, bytes) {
-                return self.attach(stream, session);
-            }
-            self.streams.insert(stream, Entry::Http(HttpStream::default()));
-        } else {
-            self.h3.opened(stream);
-            self.streams.insert(stream, Entry::Http(HttpStream::default()));
-            self.http_read(stream, first);
+        let Self { h3, quic, sessions, streams, .. } = self;
+        let mut session = None;
+        let (first, ahead) = quic.read_first(stream, FIRST_READ, |bytes| {
+            // Most streams belong to open sessions and say so in their first packet: those take no detour.
+            session = h3.session_of(stream, bytes);
+            let open = sessions.get(session?).is_some_and(SessionState::is_open);
+            open.then(|| streams.may_read_ahead(stream)).flatten()
+        });
+        if let Some(session) = session {
+            return self.attach(stream, session, None, ahead);
         }
+        self.h3.opened(stream);
+        self.streams.insert(stream, Entry::Http(HttpStream::default()));
+        self.http_read(stream, first);
         self.act();
         self.read_http(stream);
     }
@@ -193,9 +196,16 @@ impl Connection {
         read
     }
 
-    /// The same, and whether that was the last of the stream.
-    pub(super) fn read_quic_to_end(&mut self, stream: StreamId, max: usize) -> (Read, bool) {
-        let (read, at_end) = self.quic.read_to_end(stream, max);
+    /// Reads a stream of a session, and says whether that was the last of it: what was read ahead, then what QUIC has.
+    pub(super) fn read_to_end(&mut self, stream: StreamId, max: usize) -> (Read, bool) {
+        let (read, at_end) = match self.streams.take_ahead(stream, max) {
+            // A reset takes back what was not read, here as in QUIC.
+            Some((bytes, at_end)) => {
+                let reset = if at_end { None } else { self.quic.take_reset(stream) };
+                (reset.map_or(Read::Bytes(bytes), Read::Reset), at_end)
+            }
+            None => self.quic.read_to_end(stream, max),
+        };
         self.streams.read(stream, &read);
         (read, at_end)
     }

@@ -1,5 +1,6 @@
 //! One QUIC connection: the only place, beside the endpoint, that knows `quinn_proto`.
 
+mod reading;
 mod spent;
 mod words;
 
@@ -12,6 +13,7 @@ use quinn_proto as quinn;
 use super::congestion;
 use crate::limits::DATAGRAM_RECEIVE_BUFFER;
 use crate::{ConnectionError, ConnectionStats, Direction, ErrorCode, Role, StreamId, Transmit};
+pub(crate) use reading::{Ahead, Read};
 use spent::Spent;
 use words::{bits_per_second, dir, quinn_id, stream_event, stream_id, varint, written};
 pub(crate) use words::{connection_error, ecn, transmit};
@@ -51,16 +53,6 @@ pub(crate) enum QuicEvent {
     Stopped(StreamId, ErrorCode),
     Available(Direction),
     DatagramReceived,
-}
-
-/// Result of a read: bytes, the end, or nothing yet.
-#[derive(Debug)]
-pub(crate) enum Read {
-    Bytes(Bytes),
-    End,
-    Blocked,
-    Reset(ErrorCode),
-    Closed,
 }
 
 /// Result of a write: how much was taken, or why nothing.
@@ -125,7 +117,9 @@ impl Quic {
     }
 
     pub(crate) fn poll_transmit(&mut self, now: Instant, max_segments: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
-        let sent = self.stir().poll_transmit(now, max_segments.max(1), buf);
+        let sent = self.inner.poll_transmit(now, max_segments.max(1), buf);
+        // To send makes nothing to report, except where it finds that it must not go on.
+        self.stirred |= self.inner.is_closed();
         let holds_datagrams = sent.is_some() && self.datagram_bytes_waiting() > 0;
         self.spent.note(sent.as_ref(), holds_datagrams, &self.inner);
         sent.map(transmit)
@@ -160,6 +154,11 @@ impl Quic {
             quinn::Event::DatagramsUnblocked => return self.poll(),
         };
         Some(event)
+    }
+
+    /// Whether there may be something to report.
+    pub(crate) fn is_stirred(&self) -> bool {
+        self.stirred
     }
 
     // State.
@@ -239,55 +238,6 @@ impl Quic {
 
     pub(crate) fn accept(&mut self, direction: Direction) -> Option<StreamId> {
         self.stir().streams().accept(dir(direction)).map(stream_id)
-    }
-
-    pub(crate) fn read(&mut self, stream: StreamId, max: usize) -> Read {
-        self.read_once(stream, max, false).0
-    }
-
-    /// The same; also says whether what was read was the last of the stream, which is then over for QUIC. Asking with the
-    /// bytes costs less than asking again.
-    pub(crate) fn read_to_end(&mut self, stream: StreamId, max: usize) -> (Read, bool) {
-        self.read_once(stream, max, true)
-    }
-
-    fn read_once(&mut self, stream: StreamId, max: usize, look_for_end: bool) -> (Read, bool) {
-        if !self.receives(stream) {
-            return (Read::Closed, false);
-        }
-        let mut recv = self.inner.recv_stream(quinn_id(stream));
-        let mut chunks = match recv.read(true) {
-            Ok(chunks) => chunks,
-            Err(quinn::ReadableError::ClosedStream | quinn::ReadableError::IllegalOrderedRead) => {
-                return (Read::Closed, false);
-            }
-        };
-        let mut at_end = false;
-        let read = match chunks.next(max) {
-            Ok(Some(chunk)) => {
-                // Nothing of what may follow is taken.
-                at_end = look_for_end && matches!(chunks.next(0), Ok(None));
-                Read::Bytes(chunk.bytes)
-            }
-            Ok(None) => Read::End,
-            Err(quinn::ReadError::Blocked) => Read::Blocked,
-            Err(quinn::ReadError::Reset(code)) => Read::Reset(ErrorCode(code.into_inner())),
-        };
-        // Whether flow control credit must leave shows in the next poll_transmit, which follows.
-        let _ = chunks.finalize();
-        self.spent.disturb();
-        (read, at_end)
-    }
-
-    /// Looks for a reset without reading data; the stream is forgotten once one was found.
-    pub(crate) fn take_reset(&mut self, stream: StreamId) -> Option<ErrorCode> {
-        if !self.receives(stream) {
-            return None;
-        }
-        let code = self.inner.recv_stream(quinn_id(stream)).received_reset().ok()??;
-        // The peer may open another stream for it.
-        self.spent.disturb();
-        Some(ErrorCode(code.into_inner()))
     }
 
     /// Returns whether there was anything left to stop.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use http::StatusCode;
 
 use super::qlog::Entry as Logged;
-use super::streams::{Entry, HttpStream, RecvHalf, SendHalf};
+use super::streams::{Entry, HttpStream, SendHalf};
 use super::{Connection, Timer};
 use crate::h3::{GLITCH_REFUSED, GLITCH_RESET};
 use crate::session::SessionState;
@@ -271,8 +271,7 @@ impl Connection {
 
     /// The application will read nothing more of a stream.
     pub(super) fn set_read(&mut self, stream: StreamId) {
-        let Some(entry) = self.streams.webtransport(stream) else { return };
-        entry.recv = RecvHalf::Done;
+        let Some(entry) = self.streams.read_out(stream) else { return };
         let (id, over) = (entry.session, entry.is_over());
         if over {
             self.forget(id, stream);

@@ -1,12 +1,12 @@
 //! The streams of one connection: which layer each belongs to and how far its halves are.
 
-use std::collections::VecDeque;
+use std::collections::{VecDeque, hash_map};
 
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
-use super::quic::Read;
-use crate::{ErrorCode, SessionId, StreamId};
+use super::quic::{Ahead, Read};
+use crate::{Direction, ErrorCode, SessionId, StreamId};
 
 /// Every stream that is not over.
 #[derive(Debug, Default)]
@@ -14,6 +14,8 @@ pub(crate) struct StreamTable {
     streams: FxHashMap<StreamId, Slot>,
     /// The sum over all streams.
     unread_frames: usize,
+    /// What is charged for all that was read ahead.
+    ahead: usize,
 }
 
 #[derive(Debug)]
@@ -66,6 +68,10 @@ pub(crate) struct WebTransportStream {
     pub(crate) counted: bool,
     /// Its session does not exist yet; nobody may see it.
     pub(crate) held: bool,
+    /// What was read with the stream's header, and the application has not taken.
+    ahead: Bytes,
+    /// What is charged for it.
+    charged: usize,
     /// Everything was read up to the end, of which the application has not been told.
     pub(crate) at_end: bool,
     pub(crate) bytes_written: u64,
@@ -104,6 +110,8 @@ impl WebTransportStream {
             order: 0,
             counted: false,
             held,
+            ahead: Bytes::new(),
+            charged: 0,
             at_end: false,
             bytes_written: 0,
             bytes_read: 0,
@@ -123,10 +131,25 @@ impl WebTransportStream {
             order: 0,
             counted,
             held: false,
+            ahead: Bytes::new(),
+            charged: 0,
             at_end: false,
             bytes_written: 0,
             bytes_read: 0,
         }
+    }
+
+    /// Keeps what was read with the header.
+    pub(crate) fn put_ahead(&mut self, Ahead { bytes, at_end }: Ahead) {
+        if at_end || !bytes.is_empty() {
+            self.charged = bytes.len() + KEPT_WITH_AHEAD;
+            (self.ahead, self.at_end) = (bytes, at_end);
+        }
+    }
+
+    /// Whether there is nothing left to read.
+    pub(crate) fn is_read(&self) -> bool {
+        self.at_end && self.ahead.is_empty()
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -136,16 +159,52 @@ impl WebTransportStream {
 
 impl StreamTable {
     pub(crate) fn insert(&mut self, id: StreamId, entry: Entry) {
-        match self.streams.get_mut(&id) {
-            Some(slot) => slot.entry = entry,
-            None => _ = self.streams.insert(id, Slot { entry, unread_frames: 0 }),
+        if let Entry::WebTransport(entry) = &entry {
+            self.ahead += entry.charged;
+        }
+        match self.streams.entry(id) {
+            hash_map::Entry::Occupied(mut slot) => slot.get_mut().entry = entry,
+            hash_map::Entry::Vacant(slot) => _ = slot.insert(Slot { entry, unread_frames: 0 }),
         }
     }
 
     pub(crate) fn remove(&mut self, id: StreamId) {
         if let Some(slot) = self.streams.remove(&id) {
             self.unread_frames -= slot.unread_frames;
+            if let Entry::WebTransport(entry) = slot.entry {
+                self.ahead -= entry.charged;
+            }
         }
+    }
+
+    /// How many bytes may be read with the header of a new stream, before the application asks for them; `None` for a stream of
+    /// which QUIC must keep them.
+    ///
+    /// QUIC lets the peer send and open more for what was read. So it is little, and nothing of a unidirectional stream, which
+    /// would be over for QUIC with its end.
+    pub(crate) fn may_read_ahead(&self, id: StreamId) -> Option<usize> {
+        (id.direction() == Direction::Bidirectional && self.ahead < AHEAD).then_some(AHEAD_OF_A_STREAM)
+    }
+
+    /// Takes of what was read ahead, and whether it was the last of the stream; `None` when there is nothing.
+    pub(crate) fn take_ahead(&mut self, id: StreamId, max: usize) -> Option<(Bytes, bool)> {
+        let Slot { entry: Entry::WebTransport(entry), .. } = self.streams.get_mut(&id)? else { return None };
+        if entry.ahead.is_empty() {
+            return None;
+        }
+        if entry.ahead.len() > max {
+            return Some((entry.ahead.split_to(max), false));
+        }
+        self.ahead -= std::mem::take(&mut entry.charged);
+        Some((std::mem::take(&mut entry.ahead), entry.at_end))
+    }
+
+    /// The application reads nothing more of a stream; returns it.
+    pub(crate) fn read_out(&mut self, id: StreamId) -> Option<&mut WebTransportStream> {
+        let Slot { entry: Entry::WebTransport(entry), .. } = self.streams.get_mut(&id)? else { return None };
+        self.ahead -= std::mem::take(&mut entry.charged);
+        (entry.ahead, entry.recv) = (Bytes::new(), RecvHalf::Done);
+        Some(entry)
     }
 
     /// Counts a STREAM frame that arrived; returns how many of all streams have not been read.
@@ -213,13 +272,22 @@ impl StreamTable {
 
     pub(crate) fn clear(&mut self) {
         self.streams.clear();
-        self.unread_frames = 0;
+        (self.unread_frames, self.ahead) = (0, 0);
     }
 
     pub(crate) fn len(&self) -> usize {
         self.streams.len()
     }
 }
+
+/// Bytes that are charged for what is read ahead on one connection, after which no more is.
+const AHEAD: usize = 16 * 1024;
+
+/// Charged for each stream beside its bytes, for the packet that they keep; so that no more than 86 are read ahead.
+const KEPT_WITH_AHEAD: usize = 192;
+
+/// As much as one packet brings.
+const AHEAD_OF_A_STREAM: usize = 1_500;
 
 /// quinn-proto 0.11.19 joins what it can of a stream when it has this many pieces, and closes the connection where half of
 /// them cannot be joined. More are not counted, so that one stream that waits long does not use up all.

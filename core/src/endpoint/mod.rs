@@ -405,8 +405,7 @@ impl Endpoint {
     }
 
     fn remove_if_over(&mut self, id: ConnectionId) {
-        let over = self.table.is_drained(id) && self.table.get_mut(id).is_none_or(|c| !c.has_events());
-        if over {
+        if self.table.is_over(id) {
             self.table.remove(id);
         }
     }

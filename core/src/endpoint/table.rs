@@ -172,9 +172,11 @@ impl Table {
     pub(super) fn rest(&mut self, id: ConnectionId) {
         let Some(slot) = self.slot(id) else { return };
         slot.again = false;
-        let handshaking = slot.connection.quic().is_handshaking() && !slot.connection.quic().is_closed();
-        let was_handshaking = std::mem::replace(&mut slot.handshaking, handshaking);
-        self.handshakes -= usize::from(was_handshaking && !handshaking);
+        if slot.handshaking {
+            slot.handshaking = slot.connection.quic().is_handshaking() && !slot.connection.quic().is_closed();
+            let done = !slot.handshaking;
+            self.handshakes -= usize::from(done);
+        }
         self.note_deadline(id);
     }
 
@@ -255,8 +257,9 @@ impl Table {
         }
     }
 
-    pub(super) fn is_drained(&mut self, id: ConnectionId) -> bool {
-        self.slot(id).is_some_and(|slot| slot.drained)
+    /// Whether nothing is left of it, not even something to tell.
+    pub(super) fn is_over(&mut self, id: ConnectionId) -> bool {
+        self.slot(id).is_some_and(|slot| slot.drained && !slot.connection.has_events())
     }
 
     pub(super) fn is_busy(&self) -> bool {

@@ -188,19 +188,11 @@ impl Http3 {
         self.streams.insert(stream, Stream::New(Classifier::new(stream)));
     }
 
-    /// A stream opened, and these are its first bytes, at most [`FIRST_READ`]. Returns the session it says it belongs to, if
-    /// it says so at once: as an [`Action::Attach`] would, without a place in our table.
-    pub(crate) fn opened_with(&mut self, stream: StreamId, bytes: Bytes) -> Option<SessionId> {
-        let mut classifier = Classifier::new(stream);
-        if let Some(Class::WebTransport { session }) = classifier.push(&bytes)
-            && stream_header::is_session_id(session)
-            && !self.closed
-        {
-            return Some(SessionId(session));
-        }
-        self.opened(stream);
-        self.received(stream, bytes);
-        None
+    /// The session that a stream says it belongs to in its first bytes, at most [`FIRST_READ`], if it says so at once: as an
+    /// [`Action::Attach`] would, without a place in our table.
+    pub(crate) fn session_of(&self, stream: StreamId, first: &[u8]) -> Option<SessionId> {
+        let session = stream_header::decode(stream.direction(), first)?;
+        (stream_header::is_session_id(session) && !self.closed).then_some(SessionId(session))
     }
 
     /// Whether HTTP/3 has something to do with this stream.

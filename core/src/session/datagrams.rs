@@ -1,14 +1,15 @@
 //! Datagrams waiting for the application: bounded by number, bytes and age, the oldest go first.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::queue::Queue;
+
 /// The receive queue of one session.
 #[derive(Debug, Default)]
 pub(crate) struct DatagramQueue {
-    queue: VecDeque<Waiting>,
+    queue: Queue<Waiting>,
     bytes: usize,
     /// Packets that the payloads in the queue keep.
     packets: usize,
@@ -58,7 +59,7 @@ impl DatagramQueue {
         }
         self.bytes += cost;
         // A payload keeps the whole packet it came in. Where packets pile up, that would be more than what is counted.
-        let follows = self.queue.back().is_some_and(|last| last.is_followed_by(&datagram));
+        let follows = self.queue.last().is_some_and(|last| last.is_followed_by(&datagram));
         let waiting = if follows {
             Waiting { payload: datagram, since: now, memory: Memory::SamePacket }
         } else if self.packets >= MAX_PACKETS && datagram.len() < MAX_COPIED {
@@ -67,7 +68,7 @@ impl DatagramQueue {
             self.packets += 1;
             Waiting { payload: datagram, since: now, memory: Memory::Packet }
         };
-        self.queue.push_back(waiting);
+        self.queue.push(waiting);
         dropped
     }
 
@@ -80,7 +81,7 @@ impl DatagramQueue {
     /// Drops what is too old; returns how many that were.
     pub(crate) fn expire(&mut self, now: Instant, max_age: Option<Duration>) -> u64 {
         let mut expired = 0;
-        while self.queue.front().is_some_and(|oldest| is_over(oldest.since, now, max_age)) {
+        while self.queue.first().is_some_and(|oldest| is_over(oldest.since, now, max_age)) {
             self.take();
             expired += 1;
         }
@@ -89,7 +90,7 @@ impl DatagramQueue {
 
     /// Whether [`pop`](Self::pop) would give one.
     pub(crate) fn has_any(&self, now: Instant, max_age: Option<Duration>) -> bool {
-        self.queue.back().is_some_and(|last| !is_over(last.since, now, max_age))
+        self.queue.last().is_some_and(|last| !is_over(last.since, now, max_age))
     }
 
     /// What is charged for all that waits.
@@ -99,13 +100,13 @@ impl DatagramQueue {
 
     /// When the oldest arrived.
     pub(crate) fn oldest(&self) -> Option<Instant> {
-        self.queue.front().map(|oldest| oldest.since)
+        self.queue.first().map(|oldest| oldest.since)
     }
 
     fn take(&mut self) -> Option<Bytes> {
-        let Waiting { payload, memory, .. } = self.queue.pop_front()?;
+        let Waiting { payload, memory, .. } = self.queue.pop()?;
         self.bytes -= payload.len() + OVERHEAD;
-        let was_last = self.queue.front().is_none_or(|next| next.memory != Memory::SamePacket);
+        let was_last = self.queue.first().is_none_or(|next| next.memory != Memory::SamePacket);
         if memory != Memory::Copied && was_last {
             self.packets -= 1;
         }
@@ -128,6 +129,8 @@ fn is_over(since: Instant, now: Instant, max_age: Option<Duration>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -164,9 +167,9 @@ mod tests {
         }
         queue.push(large, now, 100, usize::MAX);
         let shares = |queued: Option<&Waiting>| queued.map(|queued| queued.payload.as_ptr() == packet.as_ptr());
-        assert_eq!(shares(queue.queue.get(MAX_PACKETS - 1)), Some(true));
-        assert_eq!(shares(queue.queue.get(MAX_PACKETS)), Some(false));
-        assert_eq!(shares(queue.queue.get(MAX_PACKETS + 1)), Some(true), "nearly a packet anyway");
+        assert_eq!(shares(queue.queue.iter().nth(MAX_PACKETS - 1)), Some(true));
+        assert_eq!(shares(queue.queue.iter().nth(MAX_PACKETS)), Some(false));
+        assert_eq!(shares(queue.queue.iter().nth(MAX_PACKETS + 1)), Some(true), "nearly a packet anyway");
     }
 
     #[test]

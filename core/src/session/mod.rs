@@ -5,6 +5,7 @@ pub(crate) mod datagrams;
 pub(crate) mod early;
 pub(crate) mod flow;
 pub(crate) mod outgoing;
+pub(crate) mod queue;
 pub(crate) mod registry;
 pub(crate) mod transition;
 

@@ -1,33 +1,38 @@
 //! Datagrams waiting to be sent: the higher priority first, the older first within one.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::queue::Queue;
 use crate::DatagramPriority;
 
 /// The send queue of one session.
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
-    /// By priority, the lowest first.
-    classes: [Class; CLASSES],
+    normal: Class,
+    /// The other priorities. Boxed: few use them.
+    others: Option<Box<Others>>,
     len: usize,
     bytes: usize,
     /// Somebody was told that there is no room.
     pub(crate) blocked: bool,
-    /// Bytes that may leave before another session has its turn; below zero after a datagram larger than that.
-    pub(crate) credit: i64,
     /// It waits for its turn.
     pub(crate) in_turn: bool,
-    /// It waits for the time, see [`time`](Self::time).
-    pub(crate) untimed: bool,
+    /// Bytes that may leave before another session has its turn; below zero after a datagram larger than that.
+    pub(crate) credit: i64,
+}
+
+#[derive(Debug, Default)]
+struct Others {
+    high: Class,
+    low: Class,
 }
 
 /// Datagrams of one priority, in the order in which they were given.
 #[derive(Debug, Default)]
 struct Class {
-    waiting: VecDeque<Waiting>,
+    waiting: Queue<Waiting>,
     /// So many at the back came from commands since the time was last known.
     untimed: usize,
 }
@@ -37,8 +42,6 @@ struct Waiting {
     datagram: Bytes,
     since: Option<Instant>,
 }
-
-const CLASSES: usize = 3;
 
 /// Charged for each datagram beside its bytes: what its place in the queue takes.
 pub(crate) const OVERHEAD: usize = 48;
@@ -61,81 +64,97 @@ impl Outgoing {
     pub(crate) fn push(&mut self, datagram: Bytes, priority: DatagramPriority) {
         self.len += 1;
         self.bytes += datagram.len() + OVERHEAD;
-        let [low, normal, high] = &mut self.classes;
         let class = match priority {
-            DatagramPriority::Low => low,
-            DatagramPriority::Normal => normal,
-            DatagramPriority::High => high,
+            DatagramPriority::Low => &mut self.others.get_or_insert_default().low,
+            DatagramPriority::Normal => &mut self.normal,
+            DatagramPriority::High => &mut self.others.get_or_insert_default().high,
         };
-        class.waiting.push_back(Waiting { datagram, since: None });
+        class.waiting.push(Waiting { datagram, since: None });
         class.untimed += 1;
     }
 
     /// Takes the datagram that is to be sent next, and how many before it were too old.
     pub(crate) fn pop(&mut self, now: Instant, max_age: Option<Duration>) -> (Option<Bytes>, u64) {
         let mut expired = 0;
-        for class in self.classes.iter_mut().rev() {
-            while let Some(waiting) = class.pop() {
-                self.len -= 1;
-                self.bytes -= waiting.datagram.len() + OVERHEAD;
-                if !waiting.is_over(now, max_age) {
-                    return (Some(waiting.datagram), expired);
-                }
-                expired += 1;
+        loop {
+            let first = self.classes().into_iter().flatten().find_map(Class::pop);
+            let Some(waiting) = first else { return (None, expired) };
+            self.popped(&waiting);
+            if !waiting.is_over(now, max_age) {
+                return (Some(waiting.datagram), expired);
             }
+            expired += 1;
         }
-        (None, expired)
     }
 
     /// Drops the oldest of the lowest priority, unless that is above the one given; returns whether there was one.
     pub(crate) fn drop_oldest(&mut self, at_most: DatagramPriority) -> bool {
-        let mut classes = self.classes.iter_mut().take(at_most as usize + 1);
-        let Some(waiting) = classes.find_map(Class::pop) else { return false };
-        self.len -= 1;
-        self.bytes -= waiting.datagram.len() + OVERHEAD;
-        true
+        let from_the_lowest = self.classes().into_iter().rev().take(at_most as usize + 1);
+        let oldest = from_the_lowest.flatten().find_map(Class::pop);
+        oldest.inspect(|waiting| self.popped(waiting)).is_some()
     }
 
     /// Drops what is too old; returns how many that were.
     pub(crate) fn expire(&mut self, now: Instant, max_age: Option<Duration>) -> u64 {
-        let mut expired = 0;
-        for class in &mut self.classes {
-            while class.waiting.front().is_some_and(|waiting| waiting.is_over(now, max_age)) {
-                let Some(waiting) = class.pop() else { break };
-                self.len -= 1;
-                self.bytes -= waiting.datagram.len() + OVERHEAD;
+        let (mut expired, mut bytes) = (0, 0);
+        for class in self.classes().into_iter().flatten() {
+            while class.waiting.first().is_some_and(|waiting| waiting.is_over(now, max_age)) {
+                bytes += class.pop().map_or(0, |waiting| waiting.cost());
                 expired += 1;
             }
         }
-        expired
+        self.len -= expired;
+        self.bytes -= bytes;
+        expired as u64
     }
 
-    /// The time is known: the age of what came since the last time is counted from now.
-    pub(crate) fn time(&mut self, now: Instant) {
-        self.untimed = false;
-        for class in &mut self.classes {
+    /// The time is known: the age of what came since the last time is counted from now. Returns whether there was any.
+    pub(crate) fn time(&mut self, now: Instant) -> bool {
+        let mut any = false;
+        for class in self.classes().into_iter().flatten() {
             let untimed = std::mem::take(&mut class.untimed);
-            for waiting in class.waiting.iter_mut().rev().take(untimed) {
+            any |= untimed > 0;
+            for waiting in class.waiting.newest_mut().take(untimed) {
                 waiting.since = Some(now);
             }
         }
+        any
     }
 
     /// Since when the oldest that has a time has been waiting.
     pub(crate) fn oldest(&self) -> Option<Instant> {
-        self.classes.iter().filter_map(|class| class.waiting.front()?.since).min()
+        let others = self.others.as_deref().map(|others| [&others.high, &others.low]);
+        let classes = others.into_iter().flatten().chain([&self.normal]);
+        classes.filter_map(|class| class.waiting.first()?.since).min()
+    }
+
+    /// By priority, the highest first.
+    fn classes(&mut self) -> [Option<&mut Class>; 3] {
+        let Some(Others { high, low }) = self.others.as_deref_mut() else {
+            return [None, Some(&mut self.normal), None];
+        };
+        [Some(high), Some(&mut self.normal), Some(low)]
+    }
+
+    fn popped(&mut self, waiting: &Waiting) {
+        self.len -= 1;
+        self.bytes -= waiting.cost();
     }
 }
 
 impl Class {
     fn pop(&mut self) -> Option<Waiting> {
-        let waiting = self.waiting.pop_front()?;
+        let waiting = self.waiting.pop()?;
         self.untimed = self.untimed.min(self.waiting.len());
         Some(waiting)
     }
 }
 
 impl Waiting {
+    fn cost(&self) -> usize {
+        self.datagram.len() + OVERHEAD
+    }
+
     fn is_over(&self, now: Instant, max_age: Option<Duration>) -> bool {
         let (Some(since), Some(max_age)) = (self.since, max_age) else { return false };
         now.saturating_duration_since(since) > max_age

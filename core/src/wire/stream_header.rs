@@ -4,6 +4,7 @@
 use bytes::BufMut;
 
 use super::varint;
+use crate::Direction;
 
 /// Stream types, and the signal of a WebTransport bidirectional stream.
 pub mod kind {
@@ -33,6 +34,19 @@ pub fn encode_uni(session: u64, out: &mut impl BufMut) {
 pub fn encode_bidi(session: u64, out: &mut impl BufMut) {
     varint::encode(kind::WEBTRANSPORT_BIDI, out);
     varint::encode(session, out);
+}
+
+/// The session that a stream names in its first bytes, unchecked; `None` when they are too few or those of another stream.
+pub fn decode(direction: Direction, bytes: &[u8]) -> Option<u64> {
+    let (kind, used) = varint::decode(bytes)?;
+    let expected = match direction {
+        Direction::Bidirectional => kind::WEBTRANSPORT_BIDI,
+        Direction::Unidirectional => kind::WEBTRANSPORT_UNI,
+    };
+    if kind != expected {
+        return None;
+    }
+    varint::decode(bytes.get(used..)?).map(|(session, _)| session)
 }
 
 /// Tells whether `id` can name a session, being the ID of a client-initiated bidirectional stream
