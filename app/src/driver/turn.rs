@@ -106,6 +106,9 @@ impl Driver {
             for _ in 0..MAX_DATAGRAMS {
                 let Some(datagram) = received.pop() else { break };
                 state.endpoint.handle_receive(now, datagram);
+                if state.endpoint.connections_to_poll() >= MAX_CONNECTIONS {
+                    break;
+                }
             }
             if state.endpoint.poll_timeout().is_some_and(|deadline| deadline <= now) {
                 state.endpoint.handle_timeout(now);
@@ -177,3 +180,7 @@ impl Driver {
 
 /// Datagrams fed to the core in one turn: what the lock is held for.
 const MAX_DATAGRAMS: usize = 256;
+
+/// Connections fed in one turn, after which they are asked for what they have to send: as many as a turn asks, and as stay in
+/// the processor's caches until then.
+const MAX_CONNECTIONS: usize = 32;

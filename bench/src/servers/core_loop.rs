@@ -22,22 +22,34 @@ pub(super) fn serve(setup: &Setup) -> Result<(), Failure> {
     let mut endpoint = Endpoint::server(config(setup.tuning), quic::server_tls(&setup.certificate))?;
     let mut app = App::new();
     let mut outgoing = Vec::with_capacity(65_536);
+    let mut received = Vec::new();
     loop {
         flush(&mut endpoint, &mut app, &socket, &mut outgoing)?;
         let readable = socket.wait(endpoint.poll_timeout())?;
         let now = Instant::now();
         if readable {
-            socket.receive(|message, meta| {
-                let ecn = meta.ecn.and_then(|ecn| Ecn::from_bits(ecn as u8));
-                let mut message = BytesMut::from(message);
-                while !message.is_empty() {
-                    let data = message.split_to(meta.stride.min(message.len()));
-                    endpoint.handle_receive(now, Receive { remote: meta.addr, local_ip: meta.dst_ip, ecn, data });
-                }
-            })?;
+            receive(&mut socket, &mut received)?;
+        }
+        for datagram in received.drain(..) {
+            endpoint.handle_receive(now, datagram);
+            if endpoint.connections_to_poll() >= MANY {
+                flush(&mut endpoint, &mut app, &socket, &mut outgoing)?;
+            }
         }
         endpoint.handle_timeout(now);
     }
+}
+
+fn receive(socket: &mut BatchSocket, received: &mut Vec<Receive>) -> Result<(), Failure> {
+    socket.receive(|message, meta| {
+        let ecn = meta.ecn.and_then(|ecn| Ecn::from_bits(ecn as u8));
+        let mut message = BytesMut::from(message);
+        while !message.is_empty() {
+            let data = message.split_to(meta.stride.min(message.len()));
+            received.push(Receive { remote: meta.addr, local_ip: meta.dst_ip, ecn, data });
+        }
+    })?;
+    Ok(())
 }
 
 /// Events first and packets then, until there are neither.
@@ -252,3 +264,6 @@ impl Stream {
         }
     }
 }
+
+/// Connections that are sent for before more is handed in.
+const MANY: usize = 32;

@@ -71,27 +71,30 @@ impl Connection {
 
     /// Lets the first session in turn give QUIC some of its datagrams.
     fn turn(&mut self, id: SessionId, now: Instant, room: &mut usize) {
-        let credit = self.sessions.get(id).map_or(0, |session| session.outgoing.credit);
-        let granted = if credit > 0 { credit } else { credit + QUANTUM };
-        let alone = self.waiting.turns.len() == 1;
-        let share = if alone { *room } else { usize::try_from(granted).unwrap_or(0).min(*room) };
-        let given = if share == 0 { 0 } else { self.give(id, now, share) };
+        // Who is alone takes from nobody.
+        let granted = if self.waiting.turns.len() == 1 { None } else { self.granted(id) };
+        let share = granted.map_or(*room, |granted| usize::try_from(granted).unwrap_or(0).min(*room));
+        let given = self.give(id, now, share);
         *room = room.saturating_sub(given);
-        self.with_outgoing(id, |outgoing| {
-            // Who was alone took from nobody.
-            outgoing.credit = if alone { 0 } else { granted - i64::try_from(given).unwrap_or(i64::MAX) };
-        });
         let Some(session) = self.sessions.get_mut(id) else {
             self.waiting.turns.pop();
             return;
         };
-        if session.outgoing.is_empty() {
-            session.outgoing.in_turn = false;
-            session.outgoing.credit = 0;
+        let outgoing = &mut session.outgoing;
+        outgoing.credit = granted.map_or(0, |granted| granted - i64::try_from(given).unwrap_or(i64::MAX));
+        if outgoing.is_empty() {
+            outgoing.in_turn = false;
+            outgoing.credit = 0;
             self.waiting.turns.pop();
-        } else if session.outgoing.credit <= 0 {
+        } else if outgoing.credit <= 0 {
             self.waiting.turns.rotate();
         }
+    }
+
+    /// What a session may give in its turn.
+    fn granted(&self, id: SessionId) -> Option<i64> {
+        let credit = self.sessions.get(id)?.outgoing.credit;
+        Some(if credit > 0 { credit } else { credit + QUANTUM })
     }
 
     /// Gives QUIC datagrams of a session until `room` is used up; returns the bytes they take in packets.

@@ -58,11 +58,6 @@ use turns::Turns;
 pub struct Connection {
     /// The newest time seen. May be long ago while commands run: nothing is timed from it, see `to_arm`.
     now: Instant,
-    config: Arc<Config>,
-    /// Timers wanted by a command; they start when time is known, on the next input or poll.
-    to_arm: Vec<(Timer, Duration)>,
-    /// CONNECTION_CLOSE to send when time is known.
-    to_close: Option<(ErrorCode, String)>,
     /// The peer stopped our control stream, which it must not.
     control_stopped: bool,
     connected: bool,
@@ -75,19 +70,24 @@ pub struct Connection {
     shared: bool,
     /// Some stream has been given an order.
     ordered: bool,
-    sessions: Registry,
+    /// Timers wanted by a command; they start when time is known, on the next input or poll.
+    to_arm: Vec<(Timer, Duration)>,
+    /// Sessions whose peers may be told that they can send more.
+    owing: BTreeSet<SessionId>,
+    /// CONNECTION_CLOSE to send when time is known.
+    to_close: Option<(ErrorCode, String)>,
+    config: Arc<Config>,
     waiting: datagrams::Waiting,
     datagram_stats: DatagramStats,
     pub(crate) counters: Counters,
     hints: Hints,
+    sessions: Registry,
     timers: Deadlines<Timer>,
-    /// Sessions whose peers may be told that they can send more.
-    owing: BTreeSet<SessionId>,
+    quic: Quic,
     /// Whose turn it is to write, where there is not room for all.
     turns: Turns,
     error: Option<ConnectionError>,
     streams: StreamTable,
-    quic: Quic,
     h3: Http3,
     plain: Plain,
     early: Early,

@@ -148,6 +148,10 @@ impl Table {
         }
     }
 
+    pub(super) fn ready_len(&self) -> usize {
+        self.ready.len()
+    }
+
     /// Those on which something may have happened since they were last asked.
     pub(super) fn ready(&self) -> Vec<ConnectionId> {
         self.ready.iter().copied().collect()

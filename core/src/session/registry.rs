@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use super::SessionState;
 use crate::SessionId;
 
-/// All sessions of a connection, in the order of their ids.
+/// All sessions of a connection, in the order of their ids; first in memory what every datagram has to do with.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(crate) struct Registry {
     /// In the order of ids, which is nearly that in which they come. Most connections have one, which lies closer at hand here
     /// than in a map.
