@@ -65,6 +65,8 @@ impl<R: Readiness> Socket<R> {
         }
     }
 
+    // Room for many is described on the stack, which those who receive little should not have to step over.
+    #[inline(never)]
     fn receive_up_to<const N: usize>(&mut self, sink: &mut dyn FnMut(Receive)) -> io::Result<()> {
         let offered = self.offered.min(N);
         let message_size = self.buffer.len() / BATCH_SIZE;

@@ -65,6 +65,30 @@ impl State {
 
     fn take_event(&mut self, connection: ConnectionId, event: Event, work: &mut Work) {
         match event {
+            Event::SessionRequested { .. }
+            | Event::HttpRequest { .. }
+            | Event::SessionEnded { .. }
+            | Event::SessionRefused { .. }
+            | Event::SessionEstablished { .. }
+            | Event::ConnectionLost { .. } => self.take_rare_event(connection, event, work),
+            Event::StreamFinished { stream } => {
+                self.stream_over(connection, stream, Delivery::Acknowledged, work);
+            }
+            Event::StreamStopped { stream, code } => {
+                self.stream_over(connection, stream, Delivery::Stopped(code), work);
+            }
+            hint => {
+                if let Some(entry) = self.connections.get_mut(&connection) {
+                    take_hint(entry, &hint, &mut work.wakes);
+                }
+            }
+        }
+    }
+
+    /// What comes once for a session or connection, apart from what comes with every message.
+    #[cold]
+    fn take_rare_event(&mut self, connection: ConnectionId, event: Event, work: &mut Work) {
+        match event {
             Event::SessionRequested { session } => self.requested(connection, session, work),
             Event::HttpRequest { stream } => {
                 let core = self.endpoint.connection(connection);
@@ -81,17 +105,8 @@ impl State {
                     self.sessions_ended(sessions);
                 }
             }
-            Event::StreamFinished { stream } => {
-                self.stream_over(connection, stream, Delivery::Acknowledged, work);
-            }
-            Event::StreamStopped { stream, code } => {
-                self.stream_over(connection, stream, Delivery::Stopped(code), work);
-            }
-            hint => {
-                if let Some(entry) = self.connections.get_mut(&connection) {
-                    take_hint(entry, &hint, &mut work.wakes);
-                }
-            }
+            // Taken where it came in.
+            _ => {}
         }
     }
 

@@ -377,12 +377,14 @@ impl Connection {
     }
 
     /// Ends the connection because the peer broke a rule.
+    #[cold]
     fn violation(&mut self, code: ErrorCode, reason: &str) {
         tracing::debug!(remote = %self.quic.remote_address(), %code, reason, "closing a connection: the peer broke a rule");
         self.end(ConnectionError::PeerMisbehaved { code, reason: reason.to_owned() }, Some(code));
     }
 
     /// Tells everybody, once. `send`: the code of the CONNECTION_CLOSE, if QUIC is not closed already.
+    #[cold]
     fn end(&mut self, error: ConnectionError, send: Option<ErrorCode>) {
         if self.error.is_some() {
             return;

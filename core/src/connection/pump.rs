@@ -57,6 +57,7 @@ impl Connection {
         }
     }
 
+    #[cold]
     fn handshake_done(&mut self) {
         self.connected = true;
         self.timers.set(Timer::Handshake, None);
@@ -78,6 +79,7 @@ impl Connection {
 
     /// Opens our control stream as early as QUIC lets us: a server before the handshake is complete, so that SETTINGS
     /// travel in its first flight (RFC 9114, section 6.2.1, wants them sent without waiting).
+    #[cold]
     fn open_control(&mut self) {
         if self.control.is_some() {
             return;

@@ -321,6 +321,10 @@ impl Endpoint {
     }
 
     /// A client's first packet: a connection, a Retry, or nothing.
+    ///
+    /// Apart from what every packet goes through: a new connection passes the stack by value, which takes pages of it.
+    #[cold]
+    #[inline(never)]
     fn incoming(&mut self, now: Instant, incoming: quinn::Incoming) {
         let handshakes = self.table.handshakes();
         if self.closing || self.table.len() >= self.config.max_connections {
@@ -418,6 +422,7 @@ impl Endpoint {
         }
     }
 
+    #[cold]
     fn answer(&mut self, transmit: quinn::Transmit) {
         if self.answers.len() < STATELESS_ANSWERS {
             let bytes = self.scratch.get(..transmit.size).unwrap_or_default().to_vec();
