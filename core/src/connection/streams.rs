@@ -326,6 +326,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_read_ahead_is_charged_until_it_is_taken_unwanted_or_gone() {
+        let mut table = StreamTable::default();
+        let ids = [0, 4, 8, 12].map(StreamId);
+        for id in ids {
+            let mut entry = WebTransportStream::incoming(SessionId(0), true, false);
+            let bytes = if id.0 == 12 { Bytes::new() } else { Bytes::from_static(b"abc") };
+            entry.put_ahead(Ahead { bytes, at_end: true });
+            table.insert(id, Entry::WebTransport(entry));
+        }
+        assert_eq!(table.ahead, 4 * KEPT_WITH_AHEAD + 9, "an end counts as well");
+        assert_eq!(table.take_ahead(ids[0], 2), Some((Bytes::from_static(b"ab"), false)));
+        assert_eq!(table.take_ahead(ids[0], 2), Some((Bytes::from_static(b"c"), true)));
+        assert_eq!((table.take_ahead(ids[0], 2), table.ahead), (None, 3 * KEPT_WITH_AHEAD + 6));
+        assert!(table.read_out(ids[1]).is_some_and(|entry| entry.recv == RecvHalf::Done));
+        assert_eq!((table.take_ahead(ids[1], 2), table.ahead), (None, 2 * KEPT_WITH_AHEAD + 3));
+        table.remove(ids[2]);
+        assert!(table.read_out(ids[3]).is_some());
+        assert_eq!(table.ahead, 0);
+        let full = StreamTable { ahead: AHEAD, ..StreamTable::default() };
+        assert_eq!((full.may_read_ahead(ids[0]), table.may_read_ahead(StreamId(2))), (None, None));
+        assert_eq!(table.may_read_ahead(ids[0]), Some(AHEAD_OF_A_STREAM));
+    }
+
+    #[test]
     fn one_stream_counts_no_more_than_quic_keeps_of_it() {
         let mut table = table(&[0, 4]);
         let counted = (0..10_000).map(|_| table.frame_arrived(StreamId(0))).last();
