@@ -32,3 +32,7 @@ pub(crate) const DATAGRAM_RECEIVE_BUFFER: usize = 65_535;
 /// What quinn may be given of datagrams. What waits waits in the sessions; this is a batch of the largest packets, and a
 /// bound for what many small ones cost.
 pub(crate) const DATAGRAM_SEND_BUFFER: usize = 65_536;
+
+/// Bytes of one connection that are read with the headers of streams, before the application asks for them, and charged until
+/// it does: with 192 for each stream on top, so that it is 86 streams at most. Nothing more is read ahead then.
+pub(crate) const READ_AHEAD: usize = 16 * 1024;

@@ -7,6 +7,7 @@ mod actions;
 mod batch;
 mod bucket;
 pub(crate) mod congestion;
+mod datagram_handles;
 mod datagrams;
 mod exporter;
 mod flow;
@@ -19,6 +20,7 @@ mod plain;
 mod pump;
 pub(crate) mod qlog;
 pub(crate) mod quic;
+mod reads;
 mod sessions;
 mod stats;
 mod streams;
@@ -32,6 +34,7 @@ use std::time::{Duration, Instant};
 
 pub use handles::{RecvStream, SendStream, Session};
 pub use order::SendGroup;
+pub(crate) use stats::Counters;
 
 use crate::deadlines::Deadlines;
 use crate::h3::{Http3, dialect};
@@ -131,21 +134,6 @@ enum Timer {
     Turns,
     /// A STOP_SENDING must be answered with a reset of the same code.
     StopAnswer(StreamId, ErrorCode),
-}
-
-/// What happened since the endpoint last looked.
-#[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Counters {
-    pub(crate) sessions_accepted: u64,
-    pub(crate) sessions_ended: u64,
-    pub(crate) sessions_refused: u64,
-    pub(crate) streams_opened: u64,
-    pub(crate) streams_opened_by_peer: u64,
-    pub(crate) datagrams_received: u64,
-    pub(crate) datagrams_sent: u64,
-    pub(crate) datagrams_dropped: u64,
-    pub(crate) datagrams_expired: u64,
-    pub(crate) lost: u64,
 }
 
 impl Connection {

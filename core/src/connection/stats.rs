@@ -4,6 +4,21 @@ use super::Connection;
 use super::handles::{RecvStream, SendStream, Session};
 use crate::{ConnectionStats, DatagramStats, RecvStreamStats, SendStreamStats, SessionId, SessionStats};
 
+/// What happened since the endpoint last looked.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Counters {
+    pub(crate) sessions_accepted: u64,
+    pub(crate) sessions_ended: u64,
+    pub(crate) sessions_refused: u64,
+    pub(crate) streams_opened: u64,
+    pub(crate) streams_opened_by_peer: u64,
+    pub(crate) datagrams_received: u64,
+    pub(crate) datagrams_sent: u64,
+    pub(crate) datagrams_dropped: u64,
+    pub(crate) datagrams_expired: u64,
+    pub(crate) lost: u64,
+}
+
 impl Connection {
     /// Figures of the connection up to now.
     ///

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
 use super::quic::{Ahead, Read};
+use crate::limits::READ_AHEAD;
 use crate::{Direction, ErrorCode, SessionId, StreamId};
 
 /// Every stream that is not over.
@@ -183,7 +184,7 @@ impl StreamTable {
     /// QUIC lets the peer send and open more for what was read. So it is little, and nothing of a unidirectional stream, which
     /// would be over for QUIC with its end.
     pub(crate) fn may_read_ahead(&self, id: StreamId) -> Option<usize> {
-        (id.direction() == Direction::Bidirectional && self.ahead < AHEAD).then_some(AHEAD_OF_A_STREAM)
+        (id.direction() == Direction::Bidirectional && self.ahead < READ_AHEAD).then_some(AHEAD_OF_A_STREAM)
     }
 
     /// Takes of what was read ahead, and whether it was the last of the stream; `None` when there is nothing.
@@ -280,9 +281,6 @@ impl StreamTable {
     }
 }
 
-/// Bytes that are charged for what is read ahead on one connection, after which no more is.
-const AHEAD: usize = 16 * 1024;
-
 /// Charged for each stream beside its bytes, for the packet that they keep; so that no more than 86 are read ahead.
 const KEPT_WITH_AHEAD: usize = 192;
 
@@ -344,7 +342,7 @@ mod tests {
         table.remove(ids[2]);
         assert!(table.read_out(ids[3]).is_some());
         assert_eq!(table.ahead, 0);
-        let full = StreamTable { ahead: AHEAD, ..StreamTable::default() };
+        let full = StreamTable { ahead: READ_AHEAD, ..StreamTable::default() };
         assert_eq!((full.may_read_ahead(ids[0]), table.may_read_ahead(StreamId(2))), (None, None));
         assert_eq!(table.may_read_ahead(ids[0]), Some(AHEAD_OF_A_STREAM));
     }
