@@ -106,7 +106,7 @@ impl<'a> Place<'a> {
     /// Ready with what `attempt` on the open session gives, or with the end of the session.
     ///
     /// While `attempt` gives nothing, the task is woken for another one when things may have changed; who is polled
-    /// before that, because of something else that its task waits for, need not try. The lock is held from the attempt
+    /// before that, because of something else that its task waits for, mostly need not try. The lock is held from the attempt
     /// to the registration, so that no change between them is missed.
     pub(crate) fn poll<T>(
         &mut self,
@@ -118,7 +118,7 @@ impl<'a> Place<'a> {
             if let Some(end) = cell.end() {
                 return Poll::Ready(Err(end.clone()));
             }
-            if self.still_waits(state, context) {
+            if self.kind.is_always_told() && self.still_waits(state, context) {
                 return Poll::Pending;
             }
             // No session here and no end there: it was closed on our side and the driver has not run since.

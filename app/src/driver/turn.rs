@@ -103,10 +103,11 @@ impl Driver {
         shared.act(|state| {
             state.now = now;
             let asked = state.driver_runs(context);
+            let many = state.endpoint.connections_to_poll() + MAX_CONNECTIONS;
             for _ in 0..MAX_DATAGRAMS {
                 let Some(datagram) = received.pop() else { break };
                 state.endpoint.handle_receive(now, datagram);
-                if state.endpoint.connections_to_poll() >= MAX_CONNECTIONS {
+                if state.endpoint.connections_to_poll() >= many {
                     break;
                 }
             }
@@ -181,6 +182,6 @@ impl Driver {
 /// Datagrams fed to the core in one turn: what the lock is held for.
 const MAX_DATAGRAMS: usize = 256;
 
-/// Connections fed in one turn, after which they are asked for what they have to send: as many as a turn asks, and as stay in
-/// the processor's caches until then.
+/// Connections that a turn feeds, beside those that have something to send already, before it asks what there is to send: as
+/// many as it asks, and as stay in the processor's caches until then.
 const MAX_CONNECTIONS: usize = 32;

@@ -124,6 +124,11 @@ impl Kind {
     pub(crate) fn has_output(self) -> bool {
         matches!(self, Self::OpenBidirectional | Self::OpenUnidirectional | Self::DatagramRoom)
     }
+
+    /// Whether all that can end the waiting wakes who waits. Nobody is told that a stream was reset which had been finished.
+    pub(crate) fn is_always_told(self) -> bool {
+        self != Self::Acknowledged
+    }
 }
 
 /// What the handle of a stream waits for; one of each, since each needs the handle for itself.

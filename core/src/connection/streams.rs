@@ -202,8 +202,10 @@ impl StreamTable {
 
     /// The application reads nothing more of a stream; returns it.
     pub(crate) fn read_out(&mut self, id: StreamId) -> Option<&mut WebTransportStream> {
-        let Slot { entry: Entry::WebTransport(entry), .. } = self.streams.get_mut(&id)? else { return None };
+        let Slot { entry: Entry::WebTransport(entry), unread_frames } = self.streams.get_mut(&id)? else { return None };
         self.ahead -= std::mem::take(&mut entry.charged);
+        // QUIC keeps nothing of it, though it may have reported frames since its end was read ahead.
+        self.unread_frames -= std::mem::take(unread_frames);
         (entry.ahead, entry.recv) = (Bytes::new(), RecvHalf::Done);
         Some(entry)
     }
@@ -337,7 +339,9 @@ mod tests {
         assert_eq!(table.take_ahead(ids[0], 2), Some((Bytes::from_static(b"ab"), false)));
         assert_eq!(table.take_ahead(ids[0], 2), Some((Bytes::from_static(b"c"), true)));
         assert_eq!((table.take_ahead(ids[0], 2), table.ahead), (None, 3 * KEPT_WITH_AHEAD + 6));
+        assert_eq!(table.frame_arrived(ids[1]), 1);
         assert!(table.read_out(ids[1]).is_some_and(|entry| entry.recv == RecvHalf::Done));
+        assert_eq!(table.unread_frames, 0, "nobody reads them any more");
         assert_eq!((table.take_ahead(ids[1], 2), table.ahead), (None, 2 * KEPT_WITH_AHEAD + 3));
         table.remove(ids[2]);
         assert!(table.read_out(ids[3]).is_some());
