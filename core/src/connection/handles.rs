@@ -79,11 +79,11 @@ impl Session<'_> {
             }
             session.stats.opened(direction);
         }
-        let entry = WebTransportStream::outgoing(self.id, receives, counted, preamble.freeze());
+        let entry = WebTransportStream::outgoing(self.id, receives, counted);
         connection.streams.insert(stream, Entry::WebTransport(entry));
         connection.counters.streams_opened += 1;
         connection.qlog.write(connection.now, self.id, qlog::Entry::Opened(stream));
-        connection.flush_preamble(stream);
+        connection.write_preamble(stream, preamble.freeze());
         Ok(stream)
     }
 
@@ -250,7 +250,7 @@ impl SendStream<'_> {
     /// Whether data can be given to QUIC: the header must have left.
     fn ready(&mut self) -> Result<(), WriteError> {
         let entry = self.connection.streams.webtransport(self.id).filter(|entry| !entry.held);
-        match entry.map(|entry| (entry.send, entry.preamble.is_empty())) {
+        match entry.map(|entry| (entry.send, entry.preamble.is_none())) {
             Some((SendHalf::Open, true)) => Ok(()),
             None | Some((SendHalf::Finishing | SendHalf::Done, _)) => Err(WriteError::Closed),
             Some((SendHalf::Stopped(code), _)) => {

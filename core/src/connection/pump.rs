@@ -310,18 +310,42 @@ impl Connection {
         }
     }
 
+    /// Writes the header of a stream of ours, or as much as there is room for.
+    pub(super) fn write_preamble(&mut self, stream: StreamId, mut preamble: Bytes) {
+        if !self.write_some(stream, &mut preamble)
+            && let Some(entry) = self.streams.webtransport(stream)
+        {
+            entry.preamble = Some(Box::new(preamble));
+        }
+    }
+
     /// Writes what is left of a stream's header, then the FIN if it was asked for. Returns whether all of it left.
     pub(super) fn flush_preamble(&mut self, stream: StreamId) -> bool {
         let Some(entry) = self.streams.webtransport(stream) else { return false };
-        while !entry.preamble.is_empty() {
-            match self.quic.write_bytes(stream, &mut entry.preamble) {
+        let (preamble, finish) = (entry.preamble.take(), entry.finish_after_preamble);
+        if let Some(mut preamble) = preamble
+            && !self.write_some(stream, &mut preamble)
+        {
+            if let Some(entry) = self.streams.webtransport(stream) {
+                entry.preamble = Some(preamble);
+            }
+            return false;
+        }
+        if finish && let Some(entry) = self.streams.webtransport(stream) {
+            entry.finish_after_preamble = false;
+            self.quic.finish(stream);
+        }
+        true
+    }
+
+    /// Writes while there is room. Returns whether nothing is left that anybody wants.
+    fn write_some(&mut self, stream: StreamId, bytes: &mut Bytes) -> bool {
+        while !bytes.is_empty() {
+            match self.quic.write_bytes(stream, bytes) {
                 Write::Taken(_) => {}
                 Write::Blocked => return false,
-                Write::Stopped(_) | Write::Closed => entry.preamble = Bytes::new(),
+                Write::Stopped(_) | Write::Closed => return true,
             }
-        }
-        if std::mem::take(&mut entry.finish_after_preamble) {
-            self.quic.finish(stream);
         }
         true
     }

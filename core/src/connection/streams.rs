@@ -56,7 +56,7 @@ pub(crate) struct WebTransportStream {
     pub(crate) send: SendHalf,
     pub(crate) recv: RecvHalf,
     /// What is left of the stream header that QUIC had no room for.
-    pub(crate) preamble: Bytes,
+    pub(crate) preamble: Option<Box<Bytes>>,
     /// The application finished the stream before the header could leave.
     pub(crate) finish_after_preamble: bool,
     /// A write was refused for want of room: tell when there is some.
@@ -72,7 +72,7 @@ pub(crate) struct WebTransportStream {
     /// What was read with the stream's header, and the application has not taken.
     ahead: Bytes,
     /// What is charged for it.
-    charged: usize,
+    charged: u16,
     /// Everything was read up to the end, of which the application has not been told.
     pub(crate) at_end: bool,
     pub(crate) bytes_written: u64,
@@ -104,7 +104,7 @@ impl WebTransportStream {
             session,
             send: if sends { SendHalf::Open } else { SendHalf::Done },
             recv: RecvHalf::Open,
-            preamble: Bytes::new(),
+            preamble: None,
             finish_after_preamble: false,
             write_blocked: false,
             group: 0,
@@ -120,12 +120,12 @@ impl WebTransportStream {
     }
 
     /// A stream we opened. `receives`: it is bidirectional.
-    pub(crate) fn outgoing(session: SessionId, receives: bool, counted: bool, preamble: Bytes) -> Self {
+    pub(crate) fn outgoing(session: SessionId, receives: bool, counted: bool) -> Self {
         Self {
             session,
             send: SendHalf::Open,
             recv: if receives { RecvHalf::Open } else { RecvHalf::Done },
-            preamble,
+            preamble: None,
             finish_after_preamble: false,
             write_blocked: false,
             group: 0,
@@ -143,7 +143,7 @@ impl WebTransportStream {
     /// Keeps what was read with the header.
     pub(crate) fn put_ahead(&mut self, Ahead { bytes, at_end }: Ahead) {
         if at_end || !bytes.is_empty() {
-            self.charged = bytes.len() + KEPT_WITH_AHEAD;
+            self.charged = u16::try_from(bytes.len()).unwrap_or(u16::MAX).saturating_add(KEPT_WITH_AHEAD);
             (self.ahead, self.at_end) = (bytes, at_end);
         }
     }
@@ -161,7 +161,7 @@ impl WebTransportStream {
 impl StreamTable {
     pub(crate) fn insert(&mut self, id: StreamId, entry: Entry) {
         if let Entry::WebTransport(entry) = &entry {
-            self.ahead += entry.charged;
+            self.ahead += usize::from(entry.charged);
         }
         match self.streams.entry(id) {
             hash_map::Entry::Occupied(mut slot) => slot.get_mut().entry = entry,
@@ -173,7 +173,7 @@ impl StreamTable {
         if let Some(slot) = self.streams.remove(&id) {
             self.unread_frames -= slot.unread_frames;
             if let Entry::WebTransport(entry) = slot.entry {
-                self.ahead -= entry.charged;
+                self.ahead -= usize::from(entry.charged);
             }
         }
     }
@@ -196,14 +196,14 @@ impl StreamTable {
         if entry.ahead.len() > max {
             return Some((entry.ahead.split_to(max), false));
         }
-        self.ahead -= std::mem::take(&mut entry.charged);
+        self.ahead -= usize::from(std::mem::take(&mut entry.charged));
         Some((std::mem::take(&mut entry.ahead), entry.at_end))
     }
 
     /// The application reads nothing more of a stream; returns it.
     pub(crate) fn read_out(&mut self, id: StreamId) -> Option<&mut WebTransportStream> {
         let Slot { entry: Entry::WebTransport(entry), unread_frames } = self.streams.get_mut(&id)? else { return None };
-        self.ahead -= std::mem::take(&mut entry.charged);
+        self.ahead -= usize::from(std::mem::take(&mut entry.charged));
         // QUIC keeps nothing of it, though it may have reported frames since its end was read ahead.
         self.unread_frames -= std::mem::take(unread_frames);
         (entry.ahead, entry.recv) = (Bytes::new(), RecvHalf::Done);
@@ -284,7 +284,7 @@ impl StreamTable {
 }
 
 /// Charged for each stream beside its bytes, for the packet that they keep; so that no more than 86 are read ahead.
-const KEPT_WITH_AHEAD: usize = 192;
+const KEPT_WITH_AHEAD: u16 = 192;
 
 /// As much as one packet brings.
 const AHEAD_OF_A_STREAM: usize = 1_500;
@@ -335,14 +335,15 @@ mod tests {
             entry.put_ahead(Ahead { bytes, at_end: true });
             table.insert(id, Entry::WebTransport(entry));
         }
-        assert_eq!(table.ahead, 4 * KEPT_WITH_AHEAD + 9, "an end counts as well");
+        let charged = |streams: usize, bytes: usize| streams * usize::from(KEPT_WITH_AHEAD) + bytes;
+        assert_eq!(table.ahead, charged(4, 9), "an end counts as well");
         assert_eq!(table.take_ahead(ids[0], 2), Some((Bytes::from_static(b"ab"), false)));
         assert_eq!(table.take_ahead(ids[0], 2), Some((Bytes::from_static(b"c"), true)));
-        assert_eq!((table.take_ahead(ids[0], 2), table.ahead), (None, 3 * KEPT_WITH_AHEAD + 6));
+        assert_eq!((table.take_ahead(ids[0], 2), table.ahead), (None, charged(3, 6)));
         assert_eq!(table.frame_arrived(ids[1]), 1);
         assert!(table.read_out(ids[1]).is_some_and(|entry| entry.recv == RecvHalf::Done));
         assert_eq!(table.unread_frames, 0, "nobody reads them any more");
-        assert_eq!((table.take_ahead(ids[1], 2), table.ahead), (None, 2 * KEPT_WITH_AHEAD + 3));
+        assert_eq!((table.take_ahead(ids[1], 2), table.ahead), (None, charged(2, 3)));
         table.remove(ids[2]);
         assert!(table.read_out(ids[3]).is_some());
         assert_eq!(table.ahead, 0);
