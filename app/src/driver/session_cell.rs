@@ -106,8 +106,8 @@ impl<'a> Place<'a> {
     /// Ready with what `attempt` on the open session gives, or with the end of the session.
     ///
     /// While `attempt` gives nothing, the task is woken for another one when things may have changed; who is polled
-    /// before that, because of something else that its task waits for, mostly need not try. The lock is held from the attempt
-    /// to the registration, so that no change between them is missed.
+    /// before that, because of something else that its task waits for, mostly need not try. The lock is held from the
+    /// attempt to the registration, so that no change between them is missed.
     pub(crate) fn poll<T>(
         &mut self,
         context: &Context<'_>,

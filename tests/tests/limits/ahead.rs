@@ -98,7 +98,7 @@ fn what_follows_it_follows_it() {
 }
 
 #[test]
-fn streams_that_are_stopped_unread_make_room_for_others() {
+fn streams_that_are_stopped_unread_are_over() {
     let (mut siege, session) = in_a_session(|_| {});
     // Many times what may be read ahead at a time.
     for number in 0..600 {
