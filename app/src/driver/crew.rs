@@ -1,5 +1,6 @@
 //! Several drivers behind one address: each packet reaches the one that it is for.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
@@ -66,7 +67,7 @@ impl Post {
     }
 
     /// Takes what other drivers received for this one, and has it woken when there is more.
-    pub(super) fn collect(&mut self, waker: &Waker, sink: &mut Vec<Receive>) {
+    pub(super) fn collect(&mut self, waker: &Waker, sink: &mut VecDeque<Receive>) {
         let Some(inbox) = self.crew.inboxes.get(usize::from(self.worker.index())) else { return };
         let registered = self.registered.as_ref().is_some_and(|registered| registered.will_wake(waker));
         if registered && !inbox.filled.load(Ordering::Acquire) {
@@ -100,10 +101,10 @@ impl Inbox {
         }
     }
 
-    fn take(&self, waker: &Waker, sink: &mut Vec<Receive>) {
+    fn take(&self, waker: &Waker, sink: &mut VecDeque<Receive>) {
         let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
         self.filled.store(false, Ordering::Release);
-        sink.append(&mut slot.datagrams);
+        sink.extend(slot.datagrams.drain(..));
         let replaced = match &slot.waker {
             Some(registered) if registered.will_wake(waker) => None,
             _ => slot.waker.replace(waker.clone()),
@@ -148,7 +149,7 @@ mod tests {
         let mut posts = Crew::posts(2, KEY);
         let (id, bell) = (Worker::new(1, KEY).id(5), Arc::new(Bell::default()));
         let waker = Waker::from(Arc::clone(&bell));
-        let mut received = Vec::new();
+        let mut received = VecDeque::new();
         posts[1].collect(&waker, &mut received);
         assert!(posts[1].hand_on(packet(&id)).is_some(), "its own");
         for round in 1..=3 {
@@ -165,7 +166,7 @@ mod tests {
         for count in 0..MAX_WAITING + 10 {
             assert!(posts[0].hand_on(packet(&Worker::new(1, KEY).id(count as u64))).is_none());
         }
-        let mut received = Vec::new();
+        let mut received = VecDeque::new();
         posts[1].collect(Waker::noop(), &mut received);
         assert_eq!(received.len(), MAX_WAITING);
     }

@@ -20,6 +20,7 @@ mod stream_ref;
 mod turn;
 mod waiters;
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -69,8 +70,8 @@ pub(crate) struct Driver {
     timer: Pin<Box<dyn Timer>>,
     /// What the timer is set to, as long as it has not fired.
     armed: Option<Instant>,
-    /// Datagrams that arrived and are not in the core yet, the next one last.
-    received: Vec<Receive>,
+    /// Datagrams that arrived and are not in the core yet.
+    received: VecDeque<Receive>,
     outgoing: Outgoing,
     patience: Patience,
     work: Work,
@@ -106,7 +107,7 @@ pub(crate) fn start(
         post,
         timer,
         armed: None,
-        received: Vec::new(),
+        received: VecDeque::new(),
         patience: Patience::default(),
         work: Work::default(),
     };

@@ -82,14 +82,12 @@ impl Driver {
         }
         let Self { received, post, socket, .. } = self;
         let polled = match post {
-            None => socket.poll_recv(context, &mut |datagram| received.push(datagram)),
+            None => socket.poll_recv(context, &mut |datagram| received.push_back(datagram)),
             Some(post) => {
                 post.collect(context.waker(), received);
                 socket.poll_recv(context, &mut |datagram| received.extend(post.hand_on(datagram)))
             }
         };
-        // Taken from the end, so that taking moves nothing.
-        received.reverse();
         match polled {
             Poll::Ready(result) => result.map(|()| true),
             Poll::Pending => Ok(false),
@@ -105,7 +103,7 @@ impl Driver {
             let asked = state.driver_runs(context);
             let many = state.endpoint.connections_to_poll() + MAX_CONNECTIONS;
             for _ in 0..MAX_DATAGRAMS {
-                let Some(datagram) = received.pop() else { break };
+                let Some(datagram) = received.pop_front() else { break };
                 state.endpoint.handle_receive(now, datagram);
                 if state.endpoint.connections_to_poll() >= many {
                     break;

@@ -95,12 +95,9 @@ impl Connection {
         }
     }
 
-    /// The application read bytes of a stream. Returns whether the peer was allowed to send them; if not, the session is
-    /// over.
-    pub(super) fn consumed(&mut self, stream: StreamId, bytes: usize) -> bool {
-        let Some(entry) = self.streams.webtransport(stream) else { return true };
-        entry.bytes_read += bytes as u64;
-        let (id, counted) = (entry.session, entry.counted);
+    /// The application read bytes of a stream, which the session counts or does not. Returns whether the peer was allowed to
+    /// send them; if not, the session is over.
+    pub(super) fn consumed(&mut self, id: SessionId, counted: bool, bytes: usize) -> bool {
         let Some(session) = self.sessions.get_mut(id) else { return true };
         session.stats.bytes_read += bytes as u64;
         let Some(flow) = session.flow.as_mut().filter(|_| counted) else { return true };

@@ -6,8 +6,8 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::Connection;
 use super::qlog;
-use super::quic::{Read, Write};
-use super::streams::{Entry, RecvHalf, SendHalf, WebTransportStream};
+use super::quic::Write;
+use super::streams::{Entry, SendHalf, WebTransportStream};
 use crate::session::SessionState;
 use crate::session::transition::Input;
 use crate::wire::{app_error, capsule, stream_header};
@@ -312,60 +312,32 @@ impl RecvStream<'_> {
     ///
     /// `Blocked` when nothing is there yet; [`Event::StreamReadable`](crate::Event::StreamReadable) follows.
     pub fn read(&mut self, max: usize) -> Result<Option<Bytes>, ReadError> {
-        let Some(entry) = self.open() else { return Err(ReadError::Closed) };
-        if max == 0 {
-            return Ok(Some(Bytes::new()));
+        let (bytes, at_end) = self.connection.take(self.id, max)?;
+        if !at_end {
+            return Ok(Some(bytes));
         }
-        if entry.is_read() {
+        if bytes.is_empty() {
             self.done();
             return Ok(None);
         }
-        let (bytes, at_end) = self.take(max)?;
-        if at_end && bytes.is_empty() {
-            self.done();
-            return Ok(None);
-        }
-        if at_end && let Some(entry) = self.open() {
+        if let Some(entry) = self.open() {
             entry.at_end = true;
         }
         Ok(Some(bytes))
     }
 
-    /// Reads at most `max` bytes, in order, and says whether they were the last: then nothing more can be read. Cheaper than
-    /// to [`read`](Self::read) until the end, which often comes with the last bytes; the last ones may also be none.
+    /// Reads at most `max` bytes, in order, and says whether they were the last, if that is known: then nothing more can be read.
+    /// Cheaper than to [`read`](Self::read) until the end, which often comes with the last bytes; the last ones may also be none.
     ///
     /// # Errors
     ///
     /// As [`read`](Self::read).
     pub fn read_with_end(&mut self, max: usize) -> Result<(Bytes, bool), ReadError> {
-        let Some(entry) = self.open() else { return Err(ReadError::Closed) };
-        if max == 0 {
-            return Ok((Bytes::new(), false));
-        }
-        let (bytes, at_end) = if entry.is_read() { (Bytes::new(), true) } else { self.take(max)? };
+        let (bytes, at_end) = self.connection.take(self.id, max)?;
         if at_end {
             self.done();
         }
         Ok((bytes, at_end))
-    }
-
-    /// Takes bytes, and says whether they were the last.
-    fn take(&mut self, max: usize) -> Result<(Bytes, bool), ReadError> {
-        let error = match self.connection.read_to_end(self.id, max) {
-            (Read::Bytes(bytes), at_end) if self.connection.consumed(self.id, bytes.len()) => {
-                return Ok((bytes, at_end));
-            }
-            (Read::End, _) => return Ok((Bytes::new(), true)),
-            (Read::Bytes(_), _) => return Err(ReadError::Closed),
-            (Read::Blocked, _) => return Err(ReadError::Blocked),
-            (Read::Reset(code), _) => {
-                self.connection.dropped(self.id, false);
-                ReadError::Reset(app_error::from_http3(code.0))
-            }
-            (Read::Closed, _) => ReadError::Closed,
-        };
-        self.done();
-        Err(error)
     }
 
     /// Tells the peer that nothing more will be read; unread data is dropped.
@@ -389,7 +361,7 @@ impl RecvStream<'_> {
 
     fn open(&mut self) -> Option<&mut WebTransportStream> {
         let entry = self.connection.streams.webtransport(self.id);
-        entry.filter(|entry| !entry.held && entry.recv == RecvHalf::Open)
+        entry.filter(|entry| entry.may_be_read())
     }
 
     fn done(&mut self) {

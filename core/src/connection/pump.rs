@@ -132,10 +132,11 @@ impl Connection {
 
     /// A STREAM frame arrived: quinn-proto reports each one, except the first of a stream.
     fn stream_readable(&mut self, stream: StreamId) {
-        if self.streams.frame_arrived(stream) > self.config.max_unread_frames {
+        let (unread_frames, of_session) = self.streams.frame_arrived(stream);
+        if unread_frames > self.config.max_unread_frames {
             return self.violation(ErrorCode::H3_EXCESSIVE_LOAD, "too many pieces of streams that cannot be read");
         }
-        match self.streams.webtransport(stream) {
+        match of_session {
             None => self.read_http(stream),
             Some(entry) if entry.held => {
                 let session = entry.session;

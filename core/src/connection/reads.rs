@@ -1,8 +1,11 @@
 //! Reading streams, and counting what QUIC need not keep any more.
 
+use bytes::Bytes;
+
 use super::Connection;
 use super::quic::Read;
-use crate::{ErrorCode, StreamId};
+use crate::wire::app_error;
+use crate::{ErrorCode, ReadError, StreamId};
 
 impl Connection {
     /// Reads a stream, and counts what QUIC need not keep any more.
@@ -12,18 +15,53 @@ impl Connection {
         read
     }
 
-    /// Reads a stream of a session, and says whether that was the last of it: what was read ahead, then what QUIC has.
-    pub(super) fn read_to_end(&mut self, stream: StreamId, max: usize) -> (Read, bool) {
-        let (read, at_end) = match self.streams.take_ahead(stream, max) {
+    /// Reads a stream of a session for the application: what was read ahead, then what QUIC has. Says whether that was the last
+    /// of it, if that is known.
+    pub(super) fn take(&mut self, stream: StreamId, max: usize) -> Result<(Bytes, bool), ReadError> {
+        let Self { streams, quic, .. } = self;
+        let Some(mut readable) = streams.readable(stream).filter(|readable| readable.entry.may_be_read()) else {
+            return Err(ReadError::Closed);
+        };
+        if max == 0 {
+            return Ok((Bytes::new(), false));
+        }
+        if readable.entry.is_read() {
+            return Ok((Bytes::new(), true));
+        }
+        let (read, at_end) = match readable.take_ahead(max) {
             // A reset takes back what was not read, here as in QUIC.
             Some((bytes, at_end)) => {
-                let reset = if at_end { None } else { self.quic.take_reset(stream) };
+                let reset = if at_end { None } else { quic.take_reset(stream) };
                 (reset.map_or(Read::Bytes(bytes), Read::Reset), at_end)
             }
-            None => self.quic.read_to_end(stream, max),
+            // A short stream often ends with its first bytes. Later it costs less to ask once more than to look each time.
+            None => quic.read_and_look(stream, max, readable.entry.bytes_read == 0),
         };
-        self.streams.read(stream, &read);
-        (read, at_end)
+        readable.read(&read);
+        let Read::Bytes(bytes) = read else { return self.taken_without_bytes(stream, read) };
+        let entry = readable.entry;
+        entry.bytes_read += bytes.len() as u64;
+        let (session, counted) = (entry.session, entry.counted);
+        if self.consumed(session, counted, bytes.len()) {
+            return Ok((bytes, at_end));
+        }
+        self.set_read(stream);
+        Err(ReadError::Closed)
+    }
+
+    /// What the application learns when there was nothing.
+    fn taken_without_bytes(&mut self, stream: StreamId, read: Read) -> Result<(Bytes, bool), ReadError> {
+        let error = match read {
+            Read::Blocked => return Err(ReadError::Blocked),
+            Read::Bytes(_) | Read::End => return Ok((Bytes::new(), true)),
+            Read::Reset(code) => {
+                self.dropped(stream, false);
+                ReadError::Reset(app_error::from_http3(code.0))
+            }
+            Read::Closed => ReadError::Closed,
+        };
+        self.set_read(stream);
+        Err(error)
     }
 
     /// Stops a stream: QUIC forgets what it keeps of it.

@@ -5,9 +5,14 @@ use std::collections::{VecDeque, hash_map};
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
+pub(crate) use readable::Readable;
+use readable::forget_frames;
+
 use super::quic::{Ahead, Read};
 use crate::limits::READ_AHEAD;
 use crate::{Direction, ErrorCode, SessionId, StreamId};
+
+mod readable;
 
 /// Every stream that is not over.
 #[derive(Debug, Default)]
@@ -148,6 +153,11 @@ impl WebTransportStream {
         }
     }
 
+    /// Whether the application may read of it.
+    pub(crate) fn may_be_read(&self) -> bool {
+        !self.held && self.recv == RecvHalf::Open
+    }
+
     /// Whether there is nothing left to read.
     pub(crate) fn is_read(&self) -> bool {
         self.at_end && self.ahead.is_empty()
@@ -187,17 +197,11 @@ impl StreamTable {
         (id.direction() == Direction::Bidirectional && self.ahead < READ_AHEAD).then_some(AHEAD_OF_A_STREAM)
     }
 
-    /// Takes of what was read ahead, and whether it was the last of the stream; `None` when there is nothing.
-    pub(crate) fn take_ahead(&mut self, id: StreamId, max: usize) -> Option<(Bytes, bool)> {
-        let Slot { entry: Entry::WebTransport(entry), .. } = self.streams.get_mut(&id)? else { return None };
-        if entry.ahead.is_empty() {
-            return None;
-        }
-        if entry.ahead.len() > max {
-            return Some((entry.ahead.split_to(max), false));
-        }
-        self.ahead -= usize::from(std::mem::take(&mut entry.charged));
-        Some((std::mem::take(&mut entry.ahead), entry.at_end))
+    /// A stream of which the application reads.
+    pub(crate) fn readable(&mut self, id: StreamId) -> Option<Readable<'_>> {
+        let Self { streams, unread_frames: all_unread_frames, ahead: all_ahead } = self;
+        let Slot { entry: Entry::WebTransport(entry), unread_frames } = streams.get_mut(&id)? else { return None };
+        Some(Readable { entry, unread_frames, all_unread_frames, all_ahead })
     }
 
     /// The application reads nothing more of a stream; returns it.
@@ -210,15 +214,16 @@ impl StreamTable {
         Some(entry)
     }
 
-    /// Counts a STREAM frame that arrived; returns how many of all streams have not been read.
-    pub(crate) fn frame_arrived(&mut self, id: StreamId) -> usize {
-        if let Some(slot) = self.streams.get_mut(&id)
-            && slot.unread_frames < PIECES_OF_A_STREAM
-        {
+    /// Counts a STREAM frame that arrived; returns how many of all streams have not been read, and the stream if it belongs
+    /// to a session.
+    pub(crate) fn frame_arrived(&mut self, id: StreamId) -> (usize, Option<&mut WebTransportStream>) {
+        let Some(slot) = self.streams.get_mut(&id) else { return (self.unread_frames, None) };
+        if slot.unread_frames < PIECES_OF_A_STREAM {
             slot.unread_frames += 1;
             self.unread_frames += 1;
         }
-        self.unread_frames
+        let of_session = if let Entry::WebTransport(entry) = &mut slot.entry { Some(entry) } else { None };
+        (self.unread_frames, of_session)
     }
 
     /// Counts what was read of a stream.
@@ -234,14 +239,9 @@ impl StreamTable {
     }
 
     /// Counts bytes that were read in one piece.
-    ///
-    /// QUIC joins frames that wait for long, so that a piece may have been as many frames as it has bytes; and one more,
-    /// which came twice.
     fn piece_read(&mut self, id: StreamId, bytes: usize) {
         if let Some(slot) = self.streams.get_mut(&id) {
-            let gone = bytes.saturating_add(1).min(slot.unread_frames);
-            slot.unread_frames -= gone;
-            self.unread_frames -= gone;
+            forget_frames(&mut slot.unread_frames, &mut self.unread_frames, bytes);
         }
     }
 
@@ -305,22 +305,31 @@ mod tests {
         table
     }
 
+    /// How many frames are counted after one of this stream arrived.
+    fn arrived(table: &mut StreamTable, stream: u64) -> usize {
+        table.frame_arrived(StreamId(stream)).0
+    }
+
+    fn take_ahead(table: &mut StreamTable, stream: StreamId) -> Option<(Bytes, bool)> {
+        table.readable(stream)?.take_ahead(2)
+    }
+
     #[test]
     fn frames_are_counted_until_their_bytes_are_read_or_unwanted() {
         let mut table = table(&[0, 4]);
         for _ in 0..10 {
             table.frame_arrived(StreamId(0));
         }
-        assert_eq!(table.frame_arrived(StreamId(4)), 11);
-        assert_eq!(table.frame_arrived(StreamId(8)), 11, "a stream that nobody knows keeps nothing");
+        assert_eq!(arrived(&mut table, 4), 11);
+        assert_eq!(arrived(&mut table, 8), 11, "a stream that nobody knows keeps nothing");
         table.piece_read(StreamId(0), 1);
         assert_eq!(table.unread_frames, 9, "one byte: one frame, and one that came twice");
         table.insert(StreamId(0), Entry::WebTransport(WebTransportStream::incoming(SessionId(0), true, true)));
-        assert_eq!(table.frame_arrived(StreamId(0)), 10, "what has arrived does not depend on whose stream it is");
+        assert_eq!(arrived(&mut table, 0), 10, "what has arrived does not depend on whose stream it is");
         table.piece_read(StreamId(4), 1_000);
         assert_eq!(table.unread_frames, 9, "never less than nothing");
         table.remove(StreamId(0));
-        assert_eq!(table.frame_arrived(StreamId(4)), 1);
+        assert_eq!(arrived(&mut table, 4), 1);
         table.nothing_unread(StreamId(4));
         assert_eq!(table.unread_frames, 0);
     }
@@ -337,13 +346,13 @@ mod tests {
         }
         let charged = |streams: usize, bytes: usize| streams * usize::from(KEPT_WITH_AHEAD) + bytes;
         assert_eq!(table.ahead, charged(4, 9), "an end counts as well");
-        assert_eq!(table.take_ahead(ids[0], 2), Some((Bytes::from_static(b"ab"), false)));
-        assert_eq!(table.take_ahead(ids[0], 2), Some((Bytes::from_static(b"c"), true)));
-        assert_eq!((table.take_ahead(ids[0], 2), table.ahead), (None, charged(3, 6)));
-        assert_eq!(table.frame_arrived(ids[1]), 1);
+        assert_eq!(take_ahead(&mut table, ids[0]), Some((Bytes::from_static(b"ab"), false)));
+        assert_eq!(take_ahead(&mut table, ids[0]), Some((Bytes::from_static(b"c"), true)));
+        assert_eq!((take_ahead(&mut table, ids[0]), table.ahead), (None, charged(3, 6)));
+        assert_eq!(arrived(&mut table, ids[1].0), 1);
         assert!(table.read_out(ids[1]).is_some_and(|entry| entry.recv == RecvHalf::Done));
         assert_eq!(table.unread_frames, 0, "nobody reads them any more");
-        assert_eq!((table.take_ahead(ids[1], 2), table.ahead), (None, charged(2, 3)));
+        assert_eq!((take_ahead(&mut table, ids[1]), table.ahead), (None, charged(2, 3)));
         table.remove(ids[2]);
         assert!(table.read_out(ids[3]).is_some());
         assert_eq!(table.ahead, 0);
@@ -355,8 +364,8 @@ mod tests {
     #[test]
     fn one_stream_counts_no_more_than_quic_keeps_of_it() {
         let mut table = table(&[0, 4]);
-        let counted = (0..10_000).map(|_| table.frame_arrived(StreamId(0))).last();
+        let counted = (0..10_000).map(|_| arrived(&mut table, 0)).last();
         assert_eq!(counted, Some(PIECES_OF_A_STREAM));
-        assert_eq!(table.frame_arrived(StreamId(4)), PIECES_OF_A_STREAM + 1);
+        assert_eq!(arrived(&mut table, 4), PIECES_OF_A_STREAM + 1);
     }
 }

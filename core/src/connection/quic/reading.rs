@@ -27,13 +27,7 @@ pub(crate) struct Ahead {
 
 impl Quic {
     pub(crate) fn read(&mut self, stream: StreamId, max: usize) -> Read {
-        self.read_once(stream, max, false).0
-    }
-
-    /// The same; also says whether what was read was the last of the stream, which is then over for QUIC. Asking with the
-    /// bytes costs less than asking again.
-    pub(crate) fn read_to_end(&mut self, stream: StreamId, max: usize) -> (Read, bool) {
-        self.read_once(stream, max, true)
+        self.read_and_look(stream, max, false).0
     }
 
     /// Reads the first `max` bytes of a stream that the peer opened. Then `ahead` looks at them, and may ask for so many of
@@ -52,13 +46,15 @@ impl Quic {
             Read::Bytes(bytes) => Ahead { bytes, at_end: is_at_end(&mut chunks) },
             read => Ahead { bytes: Bytes::new(), at_end: matches!(read, Read::End) },
         });
-        // As in `read_once`.
+        // As in `read_and_look`.
         let _ = chunks.finalize();
         self.spent.disturb();
         (first, ahead.unwrap_or_default())
     }
 
-    fn read_once(&mut self, stream: StreamId, max: usize, look_for_end: bool) -> (Read, bool) {
+    /// Reads, and may look whether what was read was the last of the stream, which is then over for QUIC. To look with the
+    /// bytes costs less than to ask again.
+    pub(crate) fn read_and_look(&mut self, stream: StreamId, max: usize, look_for_end: bool) -> (Read, bool) {
         if !self.receives(stream) {
             return (Read::Closed, false);
         }
