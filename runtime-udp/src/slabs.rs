@@ -43,8 +43,8 @@ impl Slabs {
     }
 }
 
-/// Blocks of one socket: what a large batch fills. With half as many, the rest of an upload had memory for each datagram, which
-/// costs a twentieth; twice as many were no faster.
+/// Blocks of one socket: what the largest batch of joined messages fills. With half as many, the rest of such a batch has memory
+/// for each datagram, which makes a large upload a twentieth dearer.
 const SLABS: usize = 8;
 
 /// Bytes of a block: the largest message that the kernel joins.

@@ -38,30 +38,26 @@ impl Connection {
             None => quic.read_and_look(stream, max, readable.entry.bytes_read == 0),
         };
         readable.read(&read);
-        let Read::Bytes(bytes) = read else { return self.taken_without_bytes(stream, read) };
+        let bytes = match read {
+            Read::Bytes(bytes) => bytes,
+            Read::End => return Ok((Bytes::new(), true)),
+            Read::Blocked => return Err(ReadError::Blocked),
+            Read::Reset(code) => {
+                self.dropped(stream, false);
+                return Err(self.unreadable(stream, ReadError::Reset(app_error::from_http3(code.0))));
+            }
+            Read::Closed => return Err(self.unreadable(stream, ReadError::Closed)),
+        };
         let entry = readable.entry;
         entry.bytes_read += bytes.len() as u64;
         let (session, counted) = (entry.session, entry.counted);
-        if self.consumed(session, counted, bytes.len()) {
-            return Ok((bytes, at_end));
-        }
-        self.set_read(stream);
-        Err(ReadError::Closed)
+        if self.consumed(session, counted, bytes.len()) { Ok((bytes, at_end)) } else { Err(ReadError::Closed) }
     }
 
-    /// What the application learns when there was nothing.
-    fn taken_without_bytes(&mut self, stream: StreamId, read: Read) -> Result<(Bytes, bool), ReadError> {
-        let error = match read {
-            Read::Blocked => return Err(ReadError::Blocked),
-            Read::Bytes(_) | Read::End => return Ok((Bytes::new(), true)),
-            Read::Reset(code) => {
-                self.dropped(stream, false);
-                ReadError::Reset(app_error::from_http3(code.0))
-            }
-            Read::Closed => ReadError::Closed,
-        };
+    /// Nothing more can be read of a stream, for this reason.
+    fn unreadable(&mut self, stream: StreamId, error: ReadError) -> ReadError {
         self.set_read(stream);
-        Err(error)
+        error
     }
 
     /// Stops a stream: QUIC forgets what it keeps of it.
