@@ -193,6 +193,33 @@ async fn a_cancelled_read_or_accept_loses_nothing() {
     assert!(within(session.accept_uni()).await.unwrap().is_some());
 }
 
+async fn several_pieces_at_a_time() {
+    let running = echo_server();
+    let session = running.session("/echo").await;
+    let mut stream = within(session.open_bi()).await.unwrap();
+    let sent: Vec<u8> = (0..100_000u32).map(|number| (number % 251) as u8).collect();
+    let mut places = vec![Bytes::new(); 5];
+    assert_eq!(within(stream.recv.read_chunks(&mut [])).await, Ok(Some(0)), "no room, no waiting");
+    let write = async {
+        stream.send.write_all(&sent).await?;
+        stream.send.finish()
+    };
+    let (mut read, mut most) = (Vec::<u8>::new(), 0);
+    let recv = async {
+        while let Some(filled) = stream.recv.read_chunks(&mut places).await? {
+            assert!(places.iter().take(filled).all(|piece| !piece.is_empty()) && filled > 0);
+            most = most.max(filled);
+            places.iter().take(filled).for_each(|piece| read.extend_from_slice(piece));
+        }
+        stream.recv.read_chunks(&mut places).await
+    };
+    let (written, end) = within(futures_util::future::join(write, recv)).await;
+    assert_eq!((written, end), (Ok(()), Ok(None)), "the end stays the end");
+    assert!(places.iter().all(Bytes::is_empty), "nothing of the last call is kept");
+    assert!(read == sent && most > 1, "{} bytes, up to {most} pieces", read.len());
+    assert_eq!(stream.recv.stats().bytes_read, sent.len() as u64);
+}
+
 async fn many_tasks_wait_on_one_session() {
     let running = echo_server();
     let session = running.session("/echo").await;
@@ -224,6 +251,7 @@ on_each_runtime! {
     resets_and_stops_carry_their_codes,
     dropping_a_stream_tells_the_peer,
     a_cancelled_read_or_accept_loses_nothing,
+    several_pieces_at_a_time,
     ; threads:
     many_tasks_wait_on_one_session,
 }

@@ -77,6 +77,7 @@ TAIL = """## How it is measured
   standard error (from the median deviation). [figures.json](figures.json) has every burst, with rates and latencies.
 - **floor** is a plain loop over quinn-proto in one thread, recvmmsg and GRO in, GSO out, with the least of HTTP/3 and
   WebTransport written by hand ([`bench/src/servers/floor.rs`](../../bench/src/servers/floor.rs)). It checks nothing.
+- Uploads are taken up to 16 pieces at a time where the library has a call for it: all but h3-webtransport, wtransport by quinn's.
 - All servers get the same certificate (P-256), cipher (AES-128-GCM by ring), windows, packet size (1,452 bytes), socket
   buffers and GSO; those on tokio run on its current-thread executor, which costs the least on one core. Memory is also shown
   with the defaults of each library.

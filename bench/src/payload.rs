@@ -38,6 +38,16 @@ pub fn is_right(chunk: &[u8], offset: u64, bytes: &[u8]) -> bool {
     true
 }
 
+/// Places for what a sink takes at a time.
+pub(crate) fn places() -> [Bytes; 16] {
+    [const { Bytes::new() }; 16]
+}
+
+/// How long some pieces are together.
+pub(crate) fn length(pieces: &[Bytes]) -> u64 {
+    pieces.iter().map(|bytes| bytes.len() as u64).sum()
+}
+
 const PERIOD: usize = 251;
 
 /// Bytes of a chunk: a multiple of the period, about 64 KiB.

@@ -27,6 +27,12 @@ pub trait Runtime: Send + Sync + Debug + 'static {
     /// A timer set to `deadline`.
     fn timer(&self, deadline: Instant) -> Pin<Box<dyn Timer>>;
 
+    /// The timer of an endpoint's driver, which has one for its life and rarely moves it to an earlier time; it may hold
+    /// more of the system's resources than others, such as a descriptor.
+    fn driver_timer(&self, deadline: Instant) -> Pin<Box<dyn Timer>> {
+        self.timer(deadline)
+    }
+
     /// Takes over a bound socket.
     ///
     /// # Errors

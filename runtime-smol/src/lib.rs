@@ -16,8 +16,8 @@
 //! ```
 //!
 //! Sockets and timers are those of async-io, which starts a thread of its own where nobody is in `smol::block_on`. On the
-//! thread of [`Smol::block_on`] the server's own are waited for directly, which saves four system calls for each wait; what
-//! handlers have of async-io works there as everywhere.
+//! thread of [`Smol::block_on`] the server's own are waited for directly, which saves four system calls for each wait, and its
+//! tasks are run without smol's executor, which is made for many threads. What handlers have of async-io works there as everywhere.
 
 #[cfg(unix)]
 mod own;
@@ -26,6 +26,8 @@ mod reactor;
 #[cfg(unix)]
 mod signal;
 mod socket;
+#[cfg(unix)]
+mod tasks;
 mod timer;
 
 use std::cell::RefCell;
@@ -40,38 +42,37 @@ use transom_core::rt::{Runtime, Task, Timer, UdpSocket};
 use transom_udp::Socket;
 
 #[cfg(unix)]
-use reactor::{Reactor, Waiting};
+use reactor::Waiting;
+#[cfg(unix)]
+use tasks::{Running, Tasks};
 
 /// A smol executor, as Transom's [`Runtime`].
 #[derive(Debug, Clone)]
-pub struct Smol {
-    /// `None` for the global one. Weak, as the executor keeps tasks that keep this.
-    executor: Option<Weak<Executor<'static>>>,
-    /// What its thread waits with; `None` for async-io.
+pub struct Smol(Place);
+
+/// Where tasks run.
+#[derive(Debug, Clone)]
+enum Place {
+    Global,
+    /// Weak, as the executor keeps tasks that keep this.
+    Executor(Weak<Executor<'static>>),
+    /// On the thread of [`Smol::block_on`].
     #[cfg(unix)]
-    reactor: Option<Arc<Reactor>>,
+    Thread(Arc<Tasks>),
 }
 
 impl Smol {
     /// Runs on smol's global executor, which has one thread unless the environment variable `SMOL_THREADS` says
     /// otherwise.
     pub fn global() -> Self {
-        Self::on(None)
+        Self(Place::Global)
     }
 
     /// Runs on an executor of your own, which you run.
     ///
     /// It is not kept: when it is dropped, the servers and connections on it end.
     pub fn with_executor(executor: &Arc<Executor<'static>>) -> Self {
-        Self::on(Some(Arc::downgrade(executor)))
-    }
-
-    fn on(executor: Option<Weak<Executor<'static>>>) -> Self {
-        Self {
-            executor,
-            #[cfg(unix)]
-            reactor: None,
-        }
+        Self(Place::Executor(Arc::downgrade(executor)))
     }
 
     /// The one that this thread is in [`block_on`](Self::block_on) with.
@@ -86,20 +87,21 @@ impl Smol {
     ///
     /// What the system says when it has nothing left to wait with (too many open files).
     pub fn block_on<F: Future>(make: impl FnOnce(Self) -> F) -> io::Result<F::Output> {
-        let executor = Arc::new(Executor::new());
         #[cfg(unix)]
-        let waiting = Waiting::new()?;
-        let smol = Self {
-            executor: Some(Arc::downgrade(&executor)),
-            #[cfg(unix)]
-            reactor: Some(waiting.reactor()),
-        };
-        let _within = Within(CURRENT.replace(Some(smol.clone())));
-        let all = executor.run(make(smol));
-        #[cfg(unix)]
-        return Ok(waiting.block_on(all));
+        {
+            let waiting = Waiting::new()?;
+            let running = Running::new(waiting.reactor());
+            let smol = Self(Place::Thread(running.tasks()));
+            let _within = Within(CURRENT.replace(Some(smol.clone())));
+            Ok(waiting.block_on(running, make(smol)))
+        }
         #[cfg(not(unix))]
-        return Ok(smol::block_on(all));
+        {
+            let executor = Arc::new(Executor::new());
+            let smol = Self::with_executor(&executor);
+            let _within = Within(CURRENT.replace(Some(smol.clone())));
+            Ok(smol::block_on(executor.run(make(smol))))
+        }
     }
 }
 
@@ -122,29 +124,31 @@ impl Runtime for Smol {
     }
 
     fn spawn(&self, task: Task) {
-        match &self.executor {
-            None => smol::spawn(task).detach(),
+        match &self.0 {
+            Place::Global => smol::spawn(task).detach(),
             // Without its executor a task is dropped, which tells those who wait for it.
-            Some(executor) => {
+            Place::Executor(executor) => {
                 if let Some(executor) = executor.upgrade() {
                     executor.spawn(task).detach();
                 }
             }
+            #[cfg(unix)]
+            Place::Thread(tasks) => tasks.spawn(task),
         }
     }
 
     fn timer(&self, deadline: Instant) -> Pin<Box<dyn Timer>> {
         #[cfg(unix)]
-        if let Some(reactor) = &self.reactor {
-            return Box::pin(own::OwnTimer::new(deadline, reactor));
+        if let Place::Thread(tasks) = &self.0 {
+            return Box::pin(own::OwnTimer::new(deadline, tasks.reactor()));
         }
         Box::pin(timer::SmolTimer::new(deadline))
     }
 
     fn wrap(&self, socket: std::net::UdpSocket) -> io::Result<Box<dyn UdpSocket>> {
         #[cfg(unix)]
-        if let Some(reactor) = &self.reactor {
-            return Ok(Box::new(Socket::new(own::OwnSocket::new(socket, reactor)?)?));
+        if let Place::Thread(tasks) = &self.0 {
+            return Ok(Box::new(Socket::new(own::OwnSocket::new(socket, tasks.reactor())?)?));
         }
         Ok(Box::new(Socket::new(socket::SmolSocket::new(socket)?)?))
     }

@@ -124,7 +124,12 @@ mod tests {
     use transom_udp::checks;
 
     use super::*;
-    use crate::Smol;
+    use crate::{Place, Smol};
+
+    fn reactor(smol: &Smol) -> &Arc<Reactor> {
+        let Place::Thread(tasks) = &smol.0 else { unreachable!("inside of block_on") };
+        tasks.reactor()
+    }
 
     #[test]
     fn timers_and_sockets_do_what_they_have_to() {
@@ -143,7 +148,7 @@ mod tests {
     fn a_socket_without_room_is_waited_for() {
         Smol::block_on(async |smol: Smol| {
             let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-            let own = OwnSocket::new(socket, smol.reactor.as_ref().unwrap()).unwrap();
+            let own = OwnSocket::new(socket, reactor(&smol)).unwrap();
             assert!(own.try_write(|| Err(ErrorKind::WouldBlock.into())).is_err());
             // It has room, which is told by an event: not asked yet, it is blocked.
             assert!(own.poll_writable(&mut Context::from_waker(std::task::Waker::noop())).is_pending());

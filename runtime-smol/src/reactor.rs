@@ -17,7 +17,10 @@ use std::time::{Duration, Instant};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Registry, Token};
 
+use transom_udp::Alarm;
+
 use crate::signal::Signal;
+use crate::tasks::Running;
 
 /// What the thread waits for, and who is to be woken then. Once the thread has left `block_on` nothing comes any more.
 #[derive(Debug)]
@@ -30,12 +33,16 @@ pub(crate) struct Reactor {
     /// Whether the thread waits, or is about to.
     waiting: AtomicBool,
     waits: Mutex<Waits>,
+    /// What ends a wait at the next deadline; `None` where waits have timeouts instead.
+    alarm: Option<Alarm>,
 }
 
 #[derive(Debug, Default)]
 struct Waits {
     watched: BTreeMap<usize, Arc<Watched>>,
     alarms: BTreeMap<AlarmId, Waker>,
+    /// What the system's alarm is set to, as long as it has not gone off.
+    armed: Option<Instant>,
     next: u64,
 }
 
@@ -63,8 +70,12 @@ impl Waiting {
     /// For one thread.
     pub(crate) fn new() -> io::Result<Self> {
         let poll = mio::Poll::new()?;
+        let alarm = Alarm::new().and_then(|alarm| {
+            poll.registry().register(&mut SourceFd(&alarm.as_raw_fd()), ALARM, Interest::READABLE).map(|()| alarm)
+        });
         let reactor = Arc::new(Reactor {
             registry: poll.registry().try_clone()?,
+            alarm: alarm.inspect_err(|error| tracing::debug!(%error, "no alarm of the system's")).ok(),
             bell: mio::Waker::new(poll.registry(), BELL)?,
             woken: AtomicBool::new(false),
             waiting: AtomicBool::new(false),
@@ -78,28 +89,31 @@ impl Waiting {
         Arc::clone(&self.reactor)
     }
 
-    /// Runs `future` to its end.
-    pub(crate) fn block_on<F: Future>(mut self, future: F) -> F::Output {
+    /// Runs `future` to its end, and tasks beside it.
+    pub(crate) fn block_on<F: Future>(mut self, mut running: Running, future: F) -> F::Output {
         let waker = Waker::from(self.reactor());
         let mut context = Context::from_waker(&waker);
         let mut future = pin!(future);
+        self.reactor.wake_by_ref();
         loop {
-            // Not a store: what was done before the wake that this takes back must be seen.
-            self.reactor.woken.swap(false, Ordering::SeqCst);
-            if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            if self.reactor.woken.swap(false, Ordering::SeqCst)
+                && let Poll::Ready(output) = future.as_mut().poll(&mut context)
+            {
                 return output;
             }
-            self.wait();
+            running.run();
+            self.wait(&running);
         }
     }
 
-    /// Waits for something to do, or only looks whether there is something, if the future has been woken.
-    fn wait(&mut self) {
+    /// Waits for something to do, or only looks whether there is something, if the future or a task has been woken.
+    fn wait(&mut self, running: &Running) {
         let reactor = &self.reactor;
-        // First this, then a look at `woken`; who wakes us does it the other way round, and one of the two sees the other.
+        // First this, then a look at who was woken; who wakes does it the other way round, and one of the two sees the other.
         reactor.waiting.store(true, Ordering::SeqCst);
-        let longest =
-            if reactor.woken.load(Ordering::SeqCst) { Some(Duration::ZERO) } else { reactor.until_next_alarm() };
+        let next = reactor.until_next_alarm();
+        let woken = reactor.woken.load(Ordering::SeqCst) || running.is_ready();
+        let longest = if woken { Some(Duration::ZERO) } else { next };
         let result = self.poll.poll(&mut self.events, longest);
         reactor.waiting.store(false, Ordering::SeqCst);
         match result {
@@ -173,15 +187,26 @@ impl Reactor {
         drop(cancelled);
     }
 
+    /// How long to wait at most, for want of an alarm of the system's that ends the wait.
     fn until_next_alarm(&self) -> Option<Duration> {
-        let waits = self.waits();
-        let (deadline, _) = waits.alarms.first_key_value()?.0;
-        Some(deadline.saturating_duration_since(Instant::now()))
+        let mut waits = self.waits();
+        let (deadline, _) = *waits.alarms.first_key_value()?.0;
+        // One that goes off too early is left alone: that is rare, and to set it at each packet is not.
+        if waits.armed.is_some_and(|armed| armed <= deadline) {
+            return None;
+        }
+        let duration = deadline.saturating_duration_since(Instant::now());
+        let set = self.alarm.as_ref().is_some_and(|alarm| alarm.set(duration).is_ok());
+        waits.armed = set.then_some(deadline);
+        (!set).then_some(duration)
     }
 
     /// Wakes whose time has come.
     fn ring(&self) {
-        if self.waits().alarms.is_empty() {
+        let waits = self.waits();
+        let none = waits.alarms.is_empty() || waits.armed.is_some();
+        drop(waits);
+        if none {
             return;
         }
         let now = Instant::now();
@@ -196,9 +221,13 @@ impl Reactor {
         (first.key().0 <= now).then(|| first.remove())
     }
 
-    /// Passes on what the system says of a socket.
+    /// Passes on what the system says of a socket or of its alarm.
     fn tell(&self, event: &mio::event::Event) {
-        let waits = self.waits();
+        let mut waits = self.waits();
+        if event.token() == ALARM {
+            waits.armed = None;
+            return;
+        }
         let Some(watched) = waits.watched.get(&event.token().0).cloned() else { return };
         // Under the lock, in which a socket is forgotten before it is closed and another one gets its number.
         if event.is_writable()
@@ -216,8 +245,11 @@ impl Reactor {
         }
     }
 
-    fn end_wait(&self) {
+    /// For who gave the thread something to do.
+    pub(crate) fn end_wait(&self) {
+        // One of many rings for all: who comes after it sees that the wait is about to end.
         if self.waiting.load(Ordering::SeqCst)
+            && self.waiting.swap(false, Ordering::SeqCst)
             && let Err(error) = self.bell.wake()
         {
             tracing::error!(%error, "a waiting thread could not be woken");
@@ -250,6 +282,9 @@ impl Waits {
 
 /// Names the bell among the sockets, which are counted from one.
 const BELL: Token = Token(0);
+
+/// Names the system's alarm, beyond all that is counted.
+const ALARM: Token = Token(usize::MAX);
 
 /// Events taken in one call; the others are told of in the next.
 const EVENTS: usize = 64;

@@ -15,6 +15,8 @@
 //!
 //! The runtime needs its I/O driver and its time driver (`enable_all`).
 
+#[cfg(unix)]
+mod alarm;
 #[cfg(not(unix))]
 #[path = "portable.rs"]
 mod socket;
@@ -63,6 +65,19 @@ impl Runtime for Tokio {
     fn timer(&self, deadline: Instant) -> Pin<Box<dyn Timer>> {
         let _context = self.handle.enter();
         Box::pin(timer::TokioTimer::new(deadline))
+    }
+
+    #[cfg(unix)]
+    fn driver_timer(&self, deadline: Instant) -> Pin<Box<dyn Timer>> {
+        let _context = self.handle.enter();
+        match alarm::AlarmTimer::new(deadline) {
+            Ok(timer) => Box::pin(timer),
+            // Not Linux, or too many open files: tokio's own needs none.
+            Err(error) => {
+                tracing::debug!(%error, "no alarm of the system's");
+                Box::pin(timer::TokioTimer::new(deadline))
+            }
+        }
     }
 
     fn wrap(&self, socket: std::net::UdpSocket) -> io::Result<Box<dyn UdpSocket>> {

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
@@ -39,7 +40,10 @@ impl Readiness for TokioSocket {
     }
 
     fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.socket.poll_read_ready(context))?.retain_ready();
+        // Who was woken by an arrival need not register first.
+        if self.socket.try_io(Interest::READABLE, |_| Ok(())).is_err() {
+            ready!(self.socket.poll_read_ready(context))?.retain_ready();
+        }
         Poll::Ready(Ok(()))
     }
 
@@ -73,8 +77,8 @@ impl Readiness for TokioSocket {
     deprecated,
     reason = "tokio's other way is unsafe, for the sake of types that lie about their descriptor; this one does not"
 )]
-fn watch(socket: std::net::UdpSocket, interest: Interest) -> io::Result<AsyncFd<std::net::UdpSocket>> {
-    AsyncFd::with_interest(socket, interest)
+pub(crate) fn watch<T: AsRawFd>(inner: T, interest: Interest) -> io::Result<AsyncFd<T>> {
+    AsyncFd::with_interest(inner, interest)
 }
 
 #[cfg(test)]

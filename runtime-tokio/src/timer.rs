@@ -45,9 +45,6 @@ impl Timer for TokioTimer {
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
-    use std::pin::pin;
-    use std::task::{Context, Waker};
     use std::time::{Duration, Instant};
 
     use super::*;
@@ -60,14 +57,33 @@ mod tests {
 
     #[tokio::test]
     async fn wakes_who_polled_it_last() {
-        let mut timer = soon();
-        assert!(timer.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-        fires(poll_fn(|context| timer.as_mut().poll(context))).await;
+        checks::wakes_who_polled_it_last(soon()).await;
     }
 
     #[tokio::test]
     async fn wakes_a_task_that_had_used_up_its_budget() {
-        let mut timer = soon();
+        checks::wakes_a_task_that_had_used_up_its_budget(soon()).await;
+    }
+
+    fn soon() -> Pin<Box<TokioTimer>> {
+        Box::pin(TokioTimer::new(Instant::now() + Duration::from_millis(20)))
+    }
+}
+
+/// What holds for each timer here.
+#[cfg(test)]
+pub(crate) mod checks {
+    use std::future::poll_fn;
+    use std::time::Duration;
+
+    use super::*;
+
+    pub(crate) async fn wakes_who_polled_it_last(mut timer: Pin<Box<impl Timer>>) {
+        assert!(timer.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        fires(poll_fn(|context| timer.as_mut().poll(context))).await;
+    }
+
+    pub(crate) async fn wakes_a_task_that_had_used_up_its_budget(mut timer: Pin<Box<impl Timer>>) {
         let mut polled = false;
         let fired = poll_fn(|context| {
             if !std::mem::replace(&mut polled, true) {
@@ -80,16 +96,8 @@ mod tests {
         fires(fired).await;
     }
 
-    fn soon() -> Pin<Box<TokioTimer>> {
-        Box::pin(TokioTimer::new(Instant::now() + Duration::from_millis(20)))
-    }
-
     /// A timer that woke somebody else would never be ready.
     async fn fires(fired: impl Future<Output = ()>) {
-        tokio::select! {
-            biased;
-            () = tokio::time::sleep(Duration::from_secs(20)) => panic!("nobody was woken"),
-            () = fired => {}
-        }
+        tokio::time::timeout(Duration::from_secs(20), fired).await.expect("somebody was woken");
     }
 }

@@ -2,18 +2,25 @@
 
 use std::future::poll_fn;
 use std::net::Ipv4Addr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use transom_core::rt::{Runtime, UdpSender, UdpSocket};
+use transom_core::rt::{Runtime, Timer, UdpSender, UdpSocket};
 use transom_core::{Ecn, Receive, Transmit};
 
 /// A timer fires, and can be set again before and after.
 pub async fn timer_fires_and_can_be_set_again(runtime: &dyn Runtime) {
+    let later = runtime.now() + Duration::from_secs(3600);
+    for timer in [runtime.timer(later), runtime.driver_timer(later)] {
+        fires_and_can_be_set_again(runtime, timer).await;
+    }
+}
+
+async fn fires_and_can_be_set_again(runtime: &dyn Runtime, mut timer: Pin<Box<dyn Timer>>) {
     let start = runtime.now();
-    let mut timer = runtime.timer(start + Duration::from_secs(3600));
     timer.as_mut().reset(start);
     poll_fn(|context| timer.as_mut().poll(context)).await;
     poll_fn(|context| timer.as_mut().poll(context)).await;

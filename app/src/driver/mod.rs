@@ -92,7 +92,7 @@ pub(crate) fn start(
 ) -> io::Result<Arc<Shared>> {
     let socket = socket.watch(&*runtime)?;
     let sender = socket.sender();
-    let timer = runtime.timer(runtime.now());
+    let timer = runtime.driver_timer(runtime.now());
     let goodbye = if acceptor.is_some() { SERVER_GOODBYE } else { "" };
     let shared = Shared::new(endpoint, Arc::clone(&runtime), goodbye, post.clone());
     shared.act(|state| state.ends_with_session = acceptor.is_none());

@@ -84,8 +84,8 @@ async fn conclude(session: Session, result: Result<Outcome, Box<dyn Any + Send>>
     match result {
         Ok(Outcome(Kind::Done)) => close_when_acknowledged(&session).await,
         // The end of this session, or of another one that the handler worked with.
-        Ok(Outcome(Kind::Ended(end))) => fail(&session, route, FAILURE_CODE, &end.to_string()),
-        Ok(Outcome(Kind::Failed { code, reason })) => fail(&session, route, code, &reason),
+        Ok(Outcome(Kind::Ended(end))) => fail(&session, route, FAILURE_CODE, end),
+        Ok(Outcome(Kind::Failed { code, reason })) => fail(&session, route, code, reason),
         Err(panic) => {
             let (path, text) = (session.request().path(), panic_text(&*panic));
             tracing::warn!(path = ?shown(path), panic = text, "the handler of a session panicked");
@@ -99,14 +99,15 @@ async fn conclude(session: Session, result: Result<Outcome, Box<dyn Any + Send>>
 }
 
 /// Closes a session whose handler failed, unless the handler failed because it was over.
-fn fail(session: &Session, route: &str, code: u32, reason: &str) {
+fn fail(session: &Session, route: &str, code: u32, reason: impl ToString) {
     let path = session.request().path();
     if session.end().is_some() {
-        tracing::debug!(path = ?shown(path), reason = ?shown(reason), "the handler ended with its session");
+        tracing::debug!(path = ?shown(path), reason = ?shown(&reason.to_string()), "the handler ended with its session");
         return;
     }
-    tracing::warn!(path = ?shown(path), code, reason = ?shown(reason), "the handler of a session failed");
-    let reason = cut(reason, MAX_REASON);
+    let reason = reason.to_string();
+    tracing::warn!(path = ?shown(path), code, reason = ?shown(&reason), "the handler of a session failed");
+    let reason = cut(&reason, MAX_REASON);
     tell(session.shared(), session.request(), route, &HandlerFailure::Error { code, reason: reason.to_owned() });
     session.close(code, reason);
 }

@@ -80,9 +80,9 @@ async fn sink(session: Session) -> Result<(), SessionError> {
 }
 
 async fn count_stream(BiStream { mut send, mut recv }: BiStream) -> Result<(), SessionError> {
-    let mut count = 0;
-    while let Some(bytes) = recv.read_bytes(usize::MAX).await? {
-        count += bytes.len() as u64;
+    let (mut count, mut chunks) = (0, payload::places());
+    while let Some(filled) = recv.read_chunks(&mut chunks).await? {
+        count += payload::length(&chunks[..filled]);
     }
     send.write_all(&count.to_be_bytes()).await?;
     Ok(send.finish()?)

@@ -225,25 +225,30 @@ impl Stream {
                     _ = connection.send_stream(id).finish();
                     return true;
                 }
-                match connection.recv_stream(id).read(usize::MAX) {
-                    Ok(Some(bytes)) => *waiting = Some(bytes),
-                    Ok(None) => *ended = true,
+                match connection.recv_stream(id).read_with_end(usize::MAX) {
+                    Ok((bytes, at_end)) => (*waiting, *ended) = (Some(bytes), at_end),
                     Err(ReadError::Blocked) => return false,
                     Err(_) => return true,
                 }
             },
-            Self::Sink(count) => loop {
-                match connection.recv_stream(id).read(usize::MAX) {
-                    Ok(Some(bytes)) => *count += bytes.len() as u64,
-                    Ok(None) => {
-                        _ = connection.send_stream(id).write(&count.to_be_bytes());
-                        _ = connection.send_stream(id).finish();
-                        return true;
+            Self::Sink(count) => {
+                let mut places = payload::places();
+                loop {
+                    match connection.recv_stream(id).read_chunks(usize::MAX, &mut places) {
+                        Ok((filled, at_end)) => {
+                            *count += payload::length(&places[..filled]);
+                            if !at_end {
+                                continue;
+                            }
+                            _ = connection.send_stream(id).write(&count.to_be_bytes());
+                            _ = connection.send_stream(id).finish();
+                            return true;
+                        }
+                        Err(ReadError::Blocked) => return false,
+                        Err(_) => return true,
                     }
-                    Err(ReadError::Blocked) => return false,
-                    Err(_) => return true,
                 }
-            },
+            }
             Self::Source { head, sent } => {
                 while let Ok(Some(bytes)) = connection.recv_stream(id).read(usize::MAX) {
                     head.extend_from_slice(&bytes);

@@ -85,9 +85,9 @@ async fn stream(route: Route, mut send: SendStream, mut recv: RecvStream, chunk:
             }
         }
         Route::Sink => {
-            let mut count = 0;
-            while let Ok(Some(read)) = recv.read_chunk(usize::MAX, true).await {
-                count += read.bytes.len() as u64;
+            let (mut count, mut chunks) = (0, payload::places());
+            while let Ok(Some(filled)) = recv.read_chunks(&mut chunks).await {
+                count += payload::length(&chunks[..filled]);
             }
             _ = send.write_all(&count.to_be_bytes()).await;
         }

@@ -312,7 +312,8 @@ impl RecvStream<'_> {
     ///
     /// `Blocked` when nothing is there yet; [`Event::StreamReadable`](crate::Event::StreamReadable) follows.
     pub fn read(&mut self, max: usize) -> Result<Option<Bytes>, ReadError> {
-        let (bytes, at_end) = self.connection.take(self.id, max)?;
+        let mut bytes = Bytes::new();
+        let (_, at_end) = self.connection.take(self.id, max, std::slice::from_mut(&mut bytes))?;
         if !at_end {
             return Ok(Some(bytes));
         }
@@ -333,11 +334,25 @@ impl RecvStream<'_> {
     ///
     /// As [`read`](Self::read).
     pub fn read_with_end(&mut self, max: usize) -> Result<(Bytes, bool), ReadError> {
-        let (bytes, at_end) = self.connection.take(self.id, max)?;
+        let mut bytes = Bytes::new();
+        let (_, at_end) = self.read_chunks(max, std::slice::from_mut(&mut bytes))?;
+        Ok((bytes, at_end))
+    }
+
+    /// Reads at most `max` bytes, in order, into the first places of `chunks`, as they arrived. Says how many places it filled, and
+    /// whether that was the end, if that is known: then nothing more can be read. The last places may also be none.
+    ///
+    /// A packet brings a piece or two, and to read all that are there costs less than to read each.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn read_chunks(&mut self, max: usize, chunks: &mut [Bytes]) -> Result<(usize, bool), ReadError> {
+        let (filled, at_end) = self.connection.take(self.id, max, chunks)?;
         if at_end {
             self.done();
         }
-        Ok((bytes, at_end))
+        Ok((filled, at_end))
     }
 
     /// Tells the peer that nothing more will be read; unread data is dropped.

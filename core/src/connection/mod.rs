@@ -37,6 +37,7 @@ pub use order::SendGroup;
 pub(crate) use stats::Counters;
 
 use crate::deadlines::Deadlines;
+pub(crate) use crate::h3::Offers;
 use crate::h3::{Http3, dialect};
 use crate::session::early::Early;
 use crate::session::registry::Registry;
@@ -136,13 +137,17 @@ enum Timer {
     StopAnswer(StreamId, ErrorCode),
 }
 
+/// What the connections of an endpoint announce.
+pub(crate) fn offers(config: &Config) -> Offers {
+    Offers::new(dialect::Transport { reset_stream_at: quic::RESET_STREAM_AT }, config)
+}
+
 impl Connection {
-    pub(crate) fn new(quic: Quic, config: Arc<Config>, now: Instant) -> Self {
-        let transport = dialect::Transport { reset_stream_at: quic::RESET_STREAM_AT };
+    pub(crate) fn new(quic: Quic, config: Arc<Config>, offers: &Offers, now: Instant) -> Self {
         let mut timers = Deadlines::new();
         timers.set(Timer::Handshake, now.checked_add(config.handshake_timeout));
         Self {
-            h3: Http3::new(quic.role(), Arc::clone(&config), transport),
+            h3: Http3::new(quic.role(), Arc::clone(&config), offers.of(quic.role())),
             quic,
             now,
             streams: StreamTable::default(),

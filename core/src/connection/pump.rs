@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::quic::{QuicEvent, Read, Write};
+use super::quic::{NoBytes, QuicEvent, Read, Write};
 use super::streams::{Entry, HttpStream, RecvHalf, SendHalf};
 use super::{Connection, Timer};
 use crate::h3::{FIRST_READ, GLITCH_REFUSED};
@@ -60,8 +60,9 @@ impl Connection {
     #[cold]
     fn handshake_done(&mut self) {
         self.connected = true;
-        self.timers.set(Timer::Handshake, None);
+        // In this order, in which the list of timers never becomes empty and its memory stays.
         self.timers.set(Timer::Settings, self.now.checked_add(self.config.settings_timeout));
+        self.timers.set(Timer::Handshake, None);
         let takes_datagrams = self.quic.max_datagram_size().is_some_and(|size| size > 0);
         self.h3.set_peer_takes_datagrams(takes_datagrams);
         self.open_control();
@@ -184,10 +185,10 @@ impl Connection {
     /// Tells HTTP/3 what was read of a stream; whether there was anything.
     fn http_read(&mut self, stream: StreamId, read: Read) -> bool {
         match read {
-            Read::Bytes(bytes) => self.h3.received(stream, bytes),
-            Read::End => self.h3.finished(stream),
-            Read::Reset(code) => self.h3.reset(stream, code),
-            Read::Blocked | Read::Closed => return false,
+            Ok(bytes) => self.h3.received(stream, bytes),
+            Err(NoBytes::End) => self.h3.finished(stream),
+            Err(NoBytes::Reset(code)) => self.h3.reset(stream, code),
+            Err(NoBytes::Blocked | NoBytes::Closed) => return false,
         }
         true
     }

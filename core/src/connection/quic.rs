@@ -13,7 +13,7 @@ use quinn_proto as quinn;
 use super::congestion;
 use crate::limits::DATAGRAM_RECEIVE_BUFFER;
 use crate::{ConnectionError, ConnectionStats, Direction, ErrorCode, Role, StreamId, Transmit};
-pub(crate) use reading::{Ahead, Read};
+pub(crate) use reading::{Ahead, NoBytes, Pieces, Read};
 use spent::Spent;
 use words::{bits_per_second, dir, quinn_id, stream_event, stream_id, varint, written};
 pub(crate) use words::{connection_error, ecn, transmit};

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
 pub(crate) use readable::Readable;
-use readable::forget_frames;
+use readable::{forget_frames, most_frames};
 
-use super::quic::{Ahead, Read};
+use super::quic::{Ahead, NoBytes, Read};
 use crate::limits::READ_AHEAD;
 use crate::{Direction, ErrorCode, SessionId, StreamId};
 
@@ -232,22 +232,22 @@ impl StreamTable {
             return;
         }
         match read {
-            Read::Bytes(bytes) => self.piece_read(id, bytes.len()),
-            Read::End | Read::Reset(_) | Read::Closed => self.nothing_unread(id),
-            Read::Blocked => {}
+            Ok(bytes) => self.frames_read(id, most_frames(1, bytes.len())),
+            Err(NoBytes::End | NoBytes::Reset(_) | NoBytes::Closed) => self.nothing_unread(id),
+            Err(NoBytes::Blocked) => {}
         }
     }
 
-    /// Counts bytes that were read in one piece.
-    fn piece_read(&mut self, id: StreamId, bytes: usize) {
+    /// Up to so many frames were read.
+    fn frames_read(&mut self, id: StreamId, most: usize) {
         if let Some(slot) = self.streams.get_mut(&id) {
-            forget_frames(&mut slot.unread_frames, &mut self.unread_frames, bytes);
+            forget_frames(&mut slot.unread_frames, &mut self.unread_frames, most);
         }
     }
 
     /// QUIC keeps nothing of the stream any more.
     pub(crate) fn nothing_unread(&mut self, id: StreamId) {
-        self.piece_read(id, usize::MAX);
+        self.frames_read(id, usize::MAX);
     }
 
     pub(crate) fn http(&mut self, id: StreamId) -> Option<&mut HttpStream> {
@@ -322,11 +322,11 @@ mod tests {
         }
         assert_eq!(arrived(&mut table, 4), 11);
         assert_eq!(arrived(&mut table, 8), 11, "a stream that nobody knows keeps nothing");
-        table.piece_read(StreamId(0), 1);
+        table.frames_read(StreamId(0), most_frames(1, 1));
         assert_eq!(table.unread_frames, 9, "one byte: one frame, and one that came twice");
         table.insert(StreamId(0), Entry::WebTransport(WebTransportStream::incoming(SessionId(0), true, true)));
         assert_eq!(arrived(&mut table, 0), 10, "what has arrived does not depend on whose stream it is");
-        table.piece_read(StreamId(4), 1_000);
+        table.frames_read(StreamId(4), 1_000);
         assert_eq!(table.unread_frames, 9, "never less than nothing");
         table.remove(StreamId(0));
         assert_eq!(arrived(&mut table, 4), 1);

@@ -1,5 +1,6 @@
 //! One UDP socket's worth of connections: what embedders drive and fuzzers fuzz.
 
+mod begin;
 mod connection_ids;
 #[cfg(any(test, fuzzing))]
 mod plain;
@@ -11,16 +12,15 @@ mod table;
 mod tests;
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use quinn_proto as quinn;
 
-use crate::connection::qlog::Qlog;
-use crate::connection::quic::{self, Quic};
+use crate::connection::quic;
+use crate::connection::{self, Offers};
 use crate::limits::STATELESS_ANSWERS;
-use crate::{Config, ConfigError, ConnectError, Connection, ConnectionId, ErrorCode, Event, Receive, Role, Transmit};
+use crate::{Config, ConfigError, Connection, ConnectionId, ErrorCode, Event, Receive, Transmit};
 use qlog::Logs;
 pub use stats::EndpointStats;
 use table::Table;
@@ -31,6 +31,7 @@ use table::Table;
 pub struct Endpoint {
     quic: quinn::Endpoint,
     config: Arc<Config>,
+    offers: Offers,
     table: Table,
     /// Stateless answers (Retry, Version Negotiation, refusals) that wait to be sent.
     answers: std::collections::VecDeque<(Transmit, Vec<u8>)>,
@@ -72,6 +73,7 @@ impl Endpoint {
         let allow_discovery = config.max_mtu > 0;
         Ok(Self {
             quic: quinn::Endpoint::new(settings::endpoint(&config), server.clone(), allow_discovery, None),
+            offers: connection::offers(&config),
             config: Arc::new(config),
             table: Table::default(),
             answers: std::collections::VecDeque::new(),
@@ -224,53 +226,6 @@ impl Endpoint {
 
     // Commands.
 
-    /// Begins a connection to a server; [`Event::Connected`] or [`Event::ConnectionLost`] follows.
-    ///
-    /// `server_name` is the host of the URL, a DNS name or an IP address without brackets; the ALPN protocol `h3` is set
-    /// on `tls`.
-    ///
-    /// # Errors
-    ///
-    /// Mistakes of the caller and exhausted limits; what the network does is an event.
-    pub fn connect(
-        &mut self,
-        now: Instant,
-        remote: SocketAddr,
-        server_name: &str,
-        tls: rustls::ClientConfig,
-    ) -> Result<ConnectionId, ConnectError> {
-        let client = settings::client(&self.config, tls)?;
-        self.begin(now, remote, server_name, client)
-    }
-
-    fn begin(
-        &mut self,
-        now: Instant,
-        remote: SocketAddr,
-        server_name: &str,
-        mut client: quinn::ClientConfig,
-    ) -> Result<ConnectionId, ConnectError> {
-        let now = self.advance(now);
-        if self.closing {
-            return Err(ConnectError::Closing);
-        }
-        if self.table.len() >= self.config.max_connections {
-            return Err(ConnectError::TooMany);
-        }
-        let (transport, qlog) = self.logs.begin(&self.config, now, Role::Client, remote).unzip();
-        if let Some(transport) = transport {
-            client.transport_config(Arc::new(transport));
-        }
-        let (handle, connection) =
-            self.quic.connect(now, client, remote, server_name).map_err(|error| match error {
-                quinn::ConnectError::InvalidServerName(name) => ConnectError::InvalidServerName(name),
-                quinn::ConnectError::InvalidRemoteAddress(address) => ConnectError::InvalidAddress(address),
-                quinn::ConnectError::CidsExhausted => ConnectError::TooMany,
-                _ => ConnectError::Closing,
-            })?;
-        Ok(self.insert(now, handle, connection, qlog.unwrap_or_default()))
-    }
-
     /// A connection, until its [`Event::ConnectionLost`] was polled.
     pub fn connection(&mut self, id: ConnectionId) -> Option<&mut Connection> {
         // Whatever the caller does with it may have something to send.
@@ -318,65 +273,6 @@ impl Endpoint {
         let newest = self.now.map_or(now, |newest| newest.max(now));
         self.now = Some(newest);
         newest
-    }
-
-    /// A client's first packet: a connection, a Retry, or nothing.
-    ///
-    /// Apart from what every packet goes through: a new connection passes the stack by value, which takes pages of it.
-    #[cold]
-    #[inline(never)]
-    fn incoming(&mut self, now: Instant, incoming: quinn::Incoming) {
-        let handshakes = self.table.handshakes();
-        if self.closing || self.table.len() >= self.config.max_connections {
-            self.stats.connections_refused += 1;
-            self.scratch.clear();
-            let transmit = self.quic.refuse(incoming, &mut self.scratch);
-            return self.answer(transmit);
-        }
-        if handshakes >= self.config.max_handshakes {
-            self.stats.connections_refused += 1;
-            return self.quic.ignore(incoming);
-        }
-        self.scratch.clear();
-        if handshakes >= self.config.retry_above && !incoming.remote_address_validated() && incoming.may_retry() {
-            return match self.quic.retry(incoming, &mut self.scratch) {
-                Ok(transmit) => self.answer(transmit),
-                Err(error) => self.quic.ignore(error.into_incoming()),
-            };
-        }
-        let (transport, qlog) = self.logs.begin(&self.config, now, Role::Server, incoming.remote_address()).unzip();
-        let server = transport.zip(self.server.as_deref()).map(|(transport, server)| {
-            let mut server = server.clone();
-            server.transport_config(Arc::new(transport));
-            Arc::new(server)
-        });
-        match self.quic.accept(incoming, now, &mut self.scratch, server) {
-            Ok((handle, connection)) => {
-                self.insert(now, handle, connection, qlog.unwrap_or_default());
-            }
-            Err(error) => {
-                self.stats.connections_refused += 1;
-                if let Some(transmit) = error.response {
-                    self.answer(transmit);
-                }
-            }
-        }
-    }
-
-    fn insert(
-        &mut self,
-        now: Instant,
-        handle: quinn::ConnectionHandle,
-        connection: quinn::Connection,
-        qlog: Qlog,
-    ) -> ConnectionId {
-        self.stats.connections_accepted += 1;
-        let quic = Quic::new(connection, self.config.max_mtu > 0);
-        let mut connection = Connection::new(quic, Arc::clone(&self.config), now);
-        connection.qlog = qlog;
-        let id = self.table.insert(handle, connection);
-        self.table.touch(id);
-        id
     }
 
     /// Lets something happen to a connection, which then has to be looked at.

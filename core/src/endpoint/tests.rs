@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use rustls::pki_types::PrivateKeyDer;
 
 use super::*;
+use crate::ConnectError;
 use crate::fuzzing::{INTEGRITY_LIMIT, Plain, start};
 
 const SERVER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2)), 443);

@@ -1,13 +1,12 @@
 //! HTTP/3 and the capsules of its sessions as machines, without QUIC: how bytes are cut must not matter.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
 use super::input::Input;
 use super::script;
-use crate::h3::{Action, Http3, dialect::Transport};
+use crate::h3::{Action, Http3};
 use crate::session::SessionState;
 use crate::session::flow::Flow;
 use crate::session::transition::{Effect, Input as SessionInput};
@@ -66,7 +65,7 @@ fn does(input: &mut Input<'_>, role: Role) -> (StreamId, Does) {
 
 fn run(role: Role, script: &[(StreamId, Does)], step: usize) -> Outcome {
     let config = Config { max_field_section_size: 512, max_fields: 12, max_settings_size: 64, ..Config::default() };
-    let mut h3 = Http3::new(role, Arc::new(config), Transport { reset_stream_at: false });
+    let mut h3 = Http3::for_tests(role, config);
     h3.set_peer_takes_datagrams(true);
     let mut runner =
         Runner { role, h3, streams: BTreeMap::new(), sessions: BTreeMap::new(), outcome: Outcome::default() };

@@ -51,14 +51,12 @@ impl Http3 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
 
     use super::*;
-    use crate::h3::dialect::Transport;
     use crate::{Config, ErrorCode};
 
     fn http3() -> Http3 {
-        Http3::new(Role::Server, Arc::new(Config::default()), Transport { reset_stream_at: false })
+        Http3::for_tests(Role::Server, Config::default())
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod control;
 pub(crate) mod dialect;
 mod goaway;
 pub(crate) mod message;
+mod offer;
 mod plain;
 pub(crate) mod protocols;
 mod requests;
@@ -14,8 +15,9 @@ mod requests;
 mod tests;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
 pub(crate) use classify::FIRST_READ;
@@ -23,10 +25,11 @@ use classify::{Class, Classifier};
 use connect::RequestStream;
 use control::{Control, ControlEvent};
 use goaway::GoAway;
+pub(crate) use offer::{Offer, Offers};
 
 use crate::wire::qpack::{DecoderStream, EncoderStream};
 use crate::wire::settings::Settings;
-use crate::wire::{frame, stream_header};
+use crate::wire::stream_header;
 use crate::{Config, Dialect, ErrorCode, HttpRequest, Request, Response, Role, SessionId, StreamId};
 
 /// An order from HTTP/3 to the connection.
@@ -88,7 +91,7 @@ impl Violation {
 pub(crate) struct Http3 {
     role: Role,
     config: Limits,
-    ours: Settings,
+    ours: Arc<Offer>,
     peer: Option<Settings>,
     peer_takes_datagrams: bool,
     streams: FxHashMap<StreamId, Stream>,
@@ -106,7 +109,7 @@ pub(crate) struct Http3 {
 }
 
 /// The part of the configuration that HTTP/3 needs.
-type Limits = std::sync::Arc<Config>;
+type Limits = Arc<Config>;
 
 /// What is large is boxed: the table has room for four, and most connections need that much.
 #[derive(Debug)]
@@ -128,8 +131,7 @@ pub(crate) const GLITCH_RESET: u32 = 10;
 const GLITCH_MALFORMED: u32 = 20;
 
 impl Http3 {
-    pub(crate) fn new(role: Role, config: Limits, transport: dialect::Transport) -> Self {
-        let ours = dialect::settings(role, transport, &config);
+    pub(crate) fn new(role: Role, config: Limits, ours: Arc<Offer>) -> Self {
         Self {
             role,
             config,
@@ -149,14 +151,16 @@ impl Http3 {
         }
     }
 
+    /// On a transport that has nothing beyond RFC 9000.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn for_tests(role: Role, config: Config) -> Self {
+        let offer = Offer::new(role, dialect::Transport { reset_stream_at: false }, &config);
+        Self::new(role, Arc::new(config), offer)
+    }
+
     /// What our control stream begins with: its type and SETTINGS (RFC 9114, section 6.2.1).
     pub(crate) fn control_preface(&self) -> Bytes {
-        let mut payload = BytesMut::new();
-        self.ours.encode(&mut payload);
-        let mut out = BytesMut::new();
-        crate::wire::varint::encode(stream_header::kind::CONTROL, &mut out);
-        frame::encode(frame::kind::SETTINGS, &payload, &mut out);
-        out.freeze()
+        self.ours.preface.clone()
     }
 
     pub(crate) fn poll_action(&mut self) -> Option<Action> {
@@ -170,7 +174,7 @@ impl Http3 {
 
     /// The newest dialect both sides announced, once SETTINGS are here.
     pub(crate) fn dialect(&self) -> Option<Dialect> {
-        self.peer.as_ref().and_then(|peer| dialect::negotiated(&self.ours, peer))
+        self.peer.as_ref().and_then(|peer| dialect::negotiated(&self.ours.settings, peer))
     }
 
     pub(crate) fn has_settings(&self) -> bool {

@@ -51,18 +51,16 @@ impl Http3 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
 
     use http::{HeaderName, HeaderValue};
 
     use super::*;
-    use crate::h3::dialect::Transport;
     use crate::wire::qpack;
     use crate::{Config, Role};
 
     /// The fields and the body that answer `method`.
     fn answer(method: &Method, response: &Response, body: &'static [u8]) -> (Vec<(String, String)>, Vec<u8>) {
-        let mut h3 = Http3::new(Role::Server, Arc::new(Config::default()), Transport { reset_stream_at: false });
+        let mut h3 = Http3::for_tests(Role::Server, Config::default());
         h3.respond(StreamId(0), method, response, Bytes::from_static(body));
         let mut bytes = BytesMut::new();
         while let Some(action) = h3.poll_action() {

@@ -20,7 +20,7 @@ impl Http3 {
     /// `Blocked` while SETTINGS are missing, `Closed` when the server cannot serve WebTransport.
     pub(crate) fn can_request(&self) -> Result<(), OpenError> {
         let peer = self.peer.as_ref().ok_or(OpenError::Blocked)?;
-        match dialect::for_request(&self.ours, peer, self.peer_takes_datagrams) {
+        match dialect::for_request(&self.ours.settings, peer, self.peer_takes_datagrams) {
             Some(_) if self.role == Role::Client && !self.peer_goes_away() => Ok(()),
             _ => Err(OpenError::Closed),
         }
@@ -28,23 +28,24 @@ impl Http3 {
 
     /// How many sessions the server lets us have at once, as far as it said.
     pub(crate) fn max_sessions_as_client(&self) -> usize {
-        self.peer.as_ref().map_or(0, |peer| dialect::max_sessions_as_client(&self.ours, peer, &self.config))
+        self.peer.as_ref().map_or(0, |peer| dialect::max_sessions_as_client(&self.ours.settings, peer, &self.config))
     }
 
     /// How many sessions a client of this dialect may have at once.
     pub(crate) fn max_sessions(&self, dialect: Dialect) -> usize {
-        self.peer.as_ref().map_or(0, |peer| dialect::max_sessions(dialect, &self.ours, peer, &self.config))
+        self.peer.as_ref().map_or(0, |peer| dialect::max_sessions(dialect, &self.ours.settings, peer, &self.config))
     }
 
     /// Our SETTINGS and the peer's, when session flow control is on for this dialect.
     pub(crate) fn flow_control(&self, dialect: Dialect) -> Option<(&Settings, &Settings)> {
         let peer = self.peer.as_ref()?;
-        dialect::flow_control(dialect, &self.ours, peer).then_some((&self.ours, peer))
+        dialect::flow_control(dialect, &self.ours.settings, peer).then_some((&self.ours.settings, peer))
     }
 
     /// Sends a CONNECT on a stream that was opened for it; call after [`can_request`](Self::can_request).
     pub(crate) fn request(&mut self, stream: StreamId, request: &mut Request) {
-        let Some(dialect) = self.peer.as_ref().and_then(|peer| dialect::for_request(&self.ours, peer, true)) else {
+        let Some(dialect) = self.peer.as_ref().and_then(|peer| dialect::for_request(&self.ours.settings, peer, true))
+        else {
             return;
         };
         request.dialect = dialect;
@@ -178,7 +179,7 @@ impl Http3 {
             self.early_requests.push_back((stream, early));
             return;
         };
-        match dialect::of_request(&token, &self.ours, peer, self.peer_takes_datagrams) {
+        match dialect::of_request(&token, &self.ours.settings, peer, self.peer_takes_datagrams) {
             Ok(dialect) => {
                 request.dialect = dialect;
                 self.actions.push_back(Action::Request { stream, request });

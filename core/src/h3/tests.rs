@@ -1,12 +1,10 @@
 //! Whole exchanges on the machine alone, each fed in one piece and one byte at a time.
 
-use std::sync::Arc;
-
 use bytes::BytesMut;
 use proptest::prelude::*;
 
 use super::*;
-use crate::wire::{capsule::Capsule, qpack, varint};
+use crate::wire::{capsule::Capsule, frame, qpack, varint};
 
 const CONTROL: StreamId = StreamId(2);
 const REQUEST: StreamId = StreamId(0);
@@ -45,8 +43,7 @@ fn connect(token: &str) -> Vec<u8> {
 /// Runs a script on a server's machine, at most `step` bytes at a time, accepting every request, and collects the
 /// actions; neighbouring capsule bytes are joined, since how they are cut means nothing.
 fn run(script: &[Does], step: usize) -> Vec<Action> {
-    let transport = dialect::Transport { reset_stream_at: false };
-    let mut h3 = Http3::new(Role::Server, Arc::new(Config::default()), transport);
+    let mut h3 = Http3::for_tests(Role::Server, Config::default());
     h3.set_peer_takes_datagrams(true);
     let mut unread: std::collections::BTreeMap<StreamId, (BytesMut, Option<Does>)> = std::collections::BTreeMap::new();
     let mut actions = Vec::new();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use transom_core::{Config, Connection, Direction, ReadError, SessionId, StreamId};
 use transom_tests::raw::{Options, code, wire};
 use transom_tests::siege::{ROUND_TRIP, Siege, Unmeasured};
@@ -75,6 +76,57 @@ fn it_is_read_in_whatever_pieces_are_asked_for() {
         assert_eq!(stream.read_with_end(2), Ok((b"cd"[..].to_vec().into(), false)));
         assert_eq!(stream.read_with_end(100), Ok((b"ef"[..].to_vec().into(), true)));
         assert_eq!(stream.read(1), Err(ReadError::Closed));
+    });
+}
+
+#[test]
+fn it_is_the_first_of_the_pieces_that_are_read_together() {
+    let (mut siege, session) = in_a_session(|_| {});
+    let stream = siege.bidi(&[&wire::bidi_header(session), &b"first"[..]].concat());
+    siege.run_for(ROUND_TRIP);
+    for piece in ["second", "third", "fourth"] {
+        siege.write(stream, piece.as_bytes());
+    }
+    siege.run_for(ROUND_TRIP);
+    let mut accepted = None;
+    siege.server.act(|connection, session| {
+        accepted = next_stream(connection, session);
+        let mut stream = connection.recv_stream(accepted.unwrap());
+        let mut places = vec![Bytes::from_static(b"left alone"); 3];
+        assert_eq!(stream.read_chunks(9, &mut []), Ok((0, false)), "no room");
+        assert_eq!(stream.read_chunks(0, &mut places), Ok((0, false)), "nothing wanted");
+        assert_eq!(stream.read_chunks(9, &mut places), Ok((2, false)));
+        assert_eq!(places, ["first", "seco", "left alone"]);
+        assert_eq!(stream.read_chunks(100, &mut places), Ok((3, false)), "the end has not come");
+        assert_eq!(places, ["nd", "third", "fourth"]);
+        assert_eq!(stream.read_chunks(100, &mut places), Err(ReadError::Blocked));
+    });
+    siege.write(stream, b"last");
+    siege.intruder.finish(stream);
+    siege.run_for(ROUND_TRIP);
+    siege.server.act(|connection, _| {
+        let mut stream = connection.recv_stream(accepted.unwrap());
+        let mut places = [const { Bytes::new() }; 3];
+        assert_eq!((stream.read_chunks(100, &mut places), &places[0][..]), (Ok((1, true)), &b"last"[..]));
+        assert_eq!(stream.read_chunks(100, &mut places), Err(ReadError::Closed));
+    });
+}
+
+#[test]
+fn a_reset_takes_back_all_the_pieces_that_were_not_read() {
+    let (mut siege, session) = in_a_session(|_| {});
+    let stream = siege.bidi(&[&wire::bidi_header(session), &b"first"[..]].concat());
+    siege.run_for(ROUND_TRIP);
+    siege.write(stream, b"second");
+    siege.run_for(ROUND_TRIP);
+    siege.intruder.reset(stream, code::from_application(9));
+    siege.run_for(ROUND_TRIP);
+    siege.server.act(|connection, session| {
+        let stream = next_stream(connection, session).unwrap();
+        let mut places = [const { Bytes::new() }; 3];
+        let mut stream = connection.recv_stream(stream);
+        assert_eq!(stream.read_chunks(100, &mut places), Err(ReadError::Reset(Some(9))));
+        assert_eq!(stream.read_chunks(100, &mut places), Err(ReadError::Closed));
     });
 }
 

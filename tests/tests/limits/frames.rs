@@ -1,5 +1,6 @@
 //! The limit of STREAM frames that wait to be read: what counts, and what does not count any more.
 
+use bytes::Bytes;
 use transom_core::{Config, Connection, Direction, Event, ReadError};
 use transom_tests::raw::{Options, code, wire};
 use transom_tests::siege::{ROUND_TRIP, Siege, Unmeasured};
@@ -45,7 +46,10 @@ fn read_all(connection: &mut Connection, event: &Event) {
         _ => None,
     };
     let Some(stream) = stream else { return };
-    while connection.recv_stream(stream).read(3).is_ok_and(|bytes| bytes.is_some()) {}
+    // One by one, and several together.
+    let mut places = [const { Bytes::new() }; 3];
+    let mut stream = connection.recv_stream(stream);
+    while stream.read(3).is_ok_and(|bytes| bytes.is_some()) && stream.read_chunks(7, &mut places).is_ok() {}
 }
 
 #[test]

@@ -7,11 +7,14 @@ use super::Quic;
 use super::words::quinn_id;
 use crate::{ErrorCode, StreamId};
 
-/// Result of a read: bytes, the end, or nothing yet.
-#[derive(Debug)]
-pub(crate) enum Read {
-    Bytes(Bytes),
+/// Result of a read.
+pub(crate) type Read = Result<Bytes, NoBytes>;
+
+/// Why there are no bytes, or no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoBytes {
     End,
+    /// Nothing yet.
     Blocked,
     Reset(ErrorCode),
     Closed,
@@ -25,9 +28,27 @@ pub(crate) struct Ahead {
     pub(crate) at_end: bool,
 }
 
+/// What was read in several pieces.
+#[derive(Debug, Default)]
+pub(crate) struct Pieces {
+    pub(crate) count: usize,
+    /// How long they are together.
+    pub(crate) bytes: usize,
+    /// Why there were no more, if that is known.
+    pub(crate) after: Option<NoBytes>,
+}
+
+impl Pieces {
+    fn then(self, after: NoBytes) -> Self {
+        Self { after: Some(after), ..self }
+    }
+}
+
 impl Quic {
     pub(crate) fn read(&mut self, stream: StreamId, max: usize) -> Read {
-        self.read_and_look(stream, max, false).0
+        let mut piece = Bytes::new();
+        let pieces = self.read_chunks(stream, max, std::slice::from_mut(&mut piece), false);
+        pieces.after.map_or(Ok(piece), Err)
     }
 
     /// Reads the first `max` bytes of a stream that the peer opened. Then `ahead` looks at them, and may ask for so many of
@@ -39,38 +60,57 @@ impl Quic {
         ahead: impl FnOnce(&[u8]) -> Option<usize>,
     ) -> (Read, Ahead) {
         let mut recv = self.inner.recv_stream(quinn_id(stream));
-        let Ok(mut chunks) = recv.read(true) else { return (Read::Closed, Ahead::default()) };
+        let Ok(mut chunks) = recv.read(true) else { return (Err(NoBytes::Closed), Ahead::default()) };
         let first = next(&mut chunks, max);
-        let wanted = if let Read::Bytes(bytes) = &first { ahead(bytes) } else { None };
+        let wanted = if let Ok(bytes) = &first { ahead(bytes) } else { None };
         let ahead = wanted.map(|most| match next(&mut chunks, most) {
-            Read::Bytes(bytes) => Ahead { bytes, at_end: is_at_end(&mut chunks) },
-            read => Ahead { bytes: Bytes::new(), at_end: matches!(read, Read::End) },
+            Ok(bytes) => Ahead { bytes, at_end: is_at_end(&mut chunks) },
+            Err(after) => Ahead { bytes: Bytes::new(), at_end: after == NoBytes::End },
         });
-        // As in `read_and_look`.
+        // As in `read_chunks`.
         let _ = chunks.finalize();
         self.spent.disturb();
         (first, ahead.unwrap_or_default())
     }
 
-    /// Reads, and may look whether what was read was the last of the stream, which is then over for QUIC. To look with the
-    /// bytes costs less than to ask again.
-    pub(crate) fn read_and_look(&mut self, stream: StreamId, max: usize, look_for_end: bool) -> (Read, bool) {
+    /// Reads up to `max` bytes in as many pieces as there is room for, which costs less than to read each. May look whether they
+    /// were the last where that does not show: the stream is then over for QUIC.
+    pub(crate) fn read_chunks(
+        &mut self,
+        stream: StreamId,
+        max: usize,
+        room: &mut [Bytes],
+        look_for_end: bool,
+    ) -> Pieces {
+        let mut pieces = Pieces::default();
         if !self.receives(stream) {
-            return (Read::Closed, false);
+            return pieces.then(NoBytes::Closed);
         }
         let mut recv = self.inner.recv_stream(quinn_id(stream));
-        let mut chunks = match recv.read(true) {
-            Ok(chunks) => chunks,
-            Err(quinn::ReadableError::ClosedStream | quinn::ReadableError::IllegalOrderedRead) => {
-                return (Read::Closed, false);
+        let Ok(mut chunks) = recv.read(true) else { return pieces.then(NoBytes::Closed) };
+        for piece in room {
+            match next(&mut chunks, max - pieces.bytes) {
+                Ok(bytes) => {
+                    pieces.count += 1;
+                    pieces.bytes += bytes.len();
+                    *piece = bytes;
+                }
+                Err(after) => {
+                    pieces.after = Some(after);
+                    break;
+                }
             }
-        };
-        let read = next(&mut chunks, max);
-        let at_end = look_for_end && matches!(read, Read::Bytes(_)) && is_at_end(&mut chunks);
+            if pieces.bytes == max {
+                break;
+            }
+        }
+        if look_for_end && pieces.after.is_none() && is_at_end(&mut chunks) {
+            pieces.after = Some(NoBytes::End);
+        }
         // Whether flow control credit must leave shows in the next poll_transmit, which follows.
         let _ = chunks.finalize();
         self.spent.disturb();
-        (read, at_end)
+        pieces
     }
 
     /// Looks for a reset without reading data; the stream is forgotten once one was found.
@@ -87,10 +127,10 @@ impl Quic {
 
 fn next(chunks: &mut quinn::Chunks<'_>, max: usize) -> Read {
     match chunks.next(max) {
-        Ok(Some(chunk)) => Read::Bytes(chunk.bytes),
-        Ok(None) => Read::End,
-        Err(quinn::ReadError::Blocked) => Read::Blocked,
-        Err(quinn::ReadError::Reset(code)) => Read::Reset(ErrorCode(code.into_inner())),
+        Ok(Some(chunk)) => Ok(chunk.bytes),
+        Ok(None) => Err(NoBytes::End),
+        Err(quinn::ReadError::Blocked) => Err(NoBytes::Blocked),
+        Err(quinn::ReadError::Reset(code)) => Err(NoBytes::Reset(ErrorCode(code.into_inner()))),
     }
 }
 

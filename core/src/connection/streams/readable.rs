@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::WebTransportStream;
-use crate::connection::quic::Read;
+use crate::connection::quic::{NoBytes, Pieces};
 
 /// A stream of which the application reads, with what is counted over all streams: found once for all that reading changes.
 #[derive(Debug)]
@@ -29,22 +29,26 @@ impl Readable<'_> {
     }
 
     /// Counts what was read.
-    pub(crate) fn read(&mut self, read: &Read) {
-        let bytes = match read {
-            Read::Bytes(bytes) => bytes.len(),
-            Read::End | Read::Reset(_) | Read::Closed => usize::MAX,
-            Read::Blocked => return,
+    pub(crate) fn read(&mut self, pieces: &Pieces) {
+        let frames = match pieces.after {
+            Some(NoBytes::End | NoBytes::Reset(_) | NoBytes::Closed) => usize::MAX,
+            _ => most_frames(pieces.count, pieces.bytes),
         };
-        forget_frames(self.unread_frames, self.all_unread_frames, bytes);
+        forget_frames(self.unread_frames, self.all_unread_frames, frames);
     }
 }
 
-/// Forgets the frames that were read as a piece of so many bytes, of one stream and of all.
+/// How many frames may have been in so many pieces.
 ///
 /// QUIC joins frames that wait for long, so that a piece may have been as many frames as it has bytes; and one more, which
 /// came twice.
-pub(super) fn forget_frames(of_one: &mut usize, of_all: &mut usize, bytes: usize) {
-    let gone = bytes.saturating_add(1).min(*of_one);
+pub(super) fn most_frames(pieces: usize, bytes: usize) -> usize {
+    bytes.saturating_add(pieces)
+}
+
+/// Forgets up to so many frames of one stream, and of all.
+pub(super) fn forget_frames(of_one: &mut usize, of_all: &mut usize, most: usize) {
+    let gone = most.min(*of_one);
     *of_one -= gone;
     *of_all -= gone;
 }
