@@ -205,6 +205,8 @@ mod on_smol {
         let message = stream.recv.read_to_end(10).await?;
         stream.send.write_all(&message).await?;
         stream.send.finish()?;
+        // The close of a handler that returns may overtake the client's reading, which is on another thread here.
+        session.closed().await;
         Ok(())
     }
 }
