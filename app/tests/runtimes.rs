@@ -88,7 +88,7 @@ mod on_smol {
 
     use smol::Executor;
     use smol::io::{AsyncReadExt, AsyncWriteExt};
-    use transom::Smol;
+    use transom::{ClientError, Smol};
 
     use super::*;
 
@@ -130,6 +130,17 @@ mod on_smol {
         smol::block_on(async {
             assert!(matches!(within(session.closed()).await, SessionEnd::ConnectionLost(_)));
             assert!(within(session.open_bi()).await.is_err());
+        });
+    }
+
+    #[test]
+    fn a_runtime_that_has_ended_is_an_error_for_a_client() {
+        let ended = Arc::new(Smol::block_on(async |smol| smol).unwrap());
+        smol::block_on(async {
+            let running = Running::start(ServerApp::new().route("/echo", echo));
+            let client = running.client().runtime(ended);
+            let error = within(client.connect(&running.url("/echo"))).await.unwrap_err();
+            assert!(matches!(error, ClientError::Connection(_)), "{error}");
         });
     }
 

@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use async_task::Runnable;
+use async_task::{Builder, Runnable};
 use slab::Slab;
 use transom_core::rt::Task;
 
@@ -18,17 +18,18 @@ use crate::reactor::Reactor;
 
 /// Tasks that run on one thread, spawned and woken from any.
 pub(crate) struct Tasks {
-    ready: Mutex<Ready>,
-    /// Of all that have not ended: to wake a task once more is how to have it dropped, wherever it waits.
-    alive: Mutex<Slab<Waker>>,
+    ready: Mutex<VecDeque<Runnable>>,
+    alive: Mutex<Alive>,
     reactor: Arc<Reactor>,
 }
 
+/// The tasks that have not ended.
 #[derive(Default)]
-struct Ready {
-    queue: VecDeque<Runnable>,
+struct Alive {
+    /// To wake a task once more is how to have it in the list and drop it, wherever it waits.
+    wakers: Slab<Waker>,
     /// No task runs any more.
-    closed: bool,
+    ended: bool,
 }
 
 /// The thread's side of its tasks: they end with it.
@@ -50,10 +51,17 @@ impl Tasks {
     /// Runs a task to its end, or drops it if the thread is through.
     pub(crate) fn spawn(self: &Arc<Self>, task: Task) {
         let mut alive = self.alive();
-        let entry = alive.vacant_entry();
+        if alive.ended {
+            // Outside of the lock: what a task keeps may spawn others when it is dropped.
+            drop(alive);
+            return drop(task);
+        }
+        let entry = alive.wakers.vacant_entry();
         let member = Member { task, place: entry.key(), tasks: Arc::clone(self) };
         let tasks = Arc::clone(self);
-        let (runnable, handle) = async_task::spawn(member, move |runnable| tasks.push(runnable));
+        // A panic ends its task and no other, as on other runtimes.
+        let builder = Builder::new().propagate_panic(true);
+        let (runnable, handle) = builder.spawn(|()| member, move |runnable| tasks.push(runnable));
         entry.insert(runnable.waker());
         drop(alive);
         handle.detach();
@@ -65,23 +73,17 @@ impl Tasks {
         &self.reactor
     }
 
+    /// Puts a task into the list, and never drops it: who wakes it may hold a lock that it takes when it is dropped.
     fn push(&self, runnable: Runnable) {
-        let mut ready = self.ready();
-        if ready.closed {
-            // Outside of the lock: what a task keeps may wake others when it is dropped.
-            drop(ready);
-            return drop(runnable);
-        }
-        ready.queue.push_back(runnable);
-        drop(ready);
+        self.ready().push_back(runnable);
         self.reactor.end_wait();
     }
 
-    fn ready(&self) -> MutexGuard<'_, Ready> {
+    fn ready(&self) -> MutexGuard<'_, VecDeque<Runnable>> {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn alive(&self) -> MutexGuard<'_, Slab<Waker>> {
+    fn alive(&self) -> MutexGuard<'_, Alive> {
         self.alive.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -102,7 +104,7 @@ impl Running {
     pub(crate) fn run(&mut self) {
         for _ in 0..MAX_RUNS {
             if self.batch.is_empty() {
-                std::mem::swap(&mut self.tasks.ready().queue, &mut self.batch);
+                std::mem::swap(&mut *self.tasks.ready(), &mut self.batch);
             }
             let Some(runnable) = self.batch.pop_front() else { return };
             runnable.run();
@@ -111,20 +113,30 @@ impl Running {
 
     /// Whether there is a task to run.
     pub(crate) fn is_ready(&self) -> bool {
-        !self.batch.is_empty() || !self.tasks.ready().queue.is_empty()
+        !self.batch.is_empty() || !self.tasks.ready().is_empty()
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let mut ready = self.tasks.ready();
-        ready.closed = true;
-        let queue = std::mem::take(&mut ready.queue);
-        drop(ready);
-        drop((queue, std::mem::take(&mut self.batch)));
-        // Not under the lock: each leaves its place when it is dropped. Those that come now are dropped at once.
-        let waiting: Vec<Waker> = self.tasks.alive().iter().map(|(_, waker)| waker.clone()).collect();
-        waiting.into_iter().for_each(Waker::wake);
+        self.tasks.alive().ended = true;
+        loop {
+            self.batch.append(&mut self.tasks.ready());
+            while let Some(runnable) = self.batch.pop_front() {
+                // It may wake others, which come into the list.
+                drop(runnable);
+            }
+            let alive = self.tasks.alive();
+            if alive.wakers.is_empty() {
+                return;
+            }
+            alive.wakers.iter().for_each(|(_, waker)| waker.wake_by_ref());
+            drop(alive);
+            if !self.is_ready() {
+                // One that another thread spawns or wakes at this moment is on its way into the list.
+                std::thread::yield_now();
+            }
+        }
     }
 }
 
@@ -138,14 +150,14 @@ impl Future for Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        let waker = self.tasks.alive().try_remove(self.place);
+        let waker = self.tasks.alive().wakers.try_remove(self.place);
         drop(waker);
     }
 }
 
 impl fmt::Debug for Tasks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tasks").field("alive", &self.alive().len()).finish_non_exhaustive()
+        f.debug_struct("Tasks").field("alive", &self.alive().wakers.len()).finish_non_exhaustive()
     }
 }
 
@@ -212,7 +224,7 @@ mod tests {
         assert_eq!(dropped.load(Ordering::SeqCst), 21, "nobody runs it any more");
         wakers.lock().unwrap().iter().for_each(Waker::wake_by_ref);
         let Place::Thread(tasks) = &kept.0 else { unreachable!() };
-        assert_eq!((tasks.alive().len(), tasks.ready().queue.len()), (0, 0));
+        assert_eq!((tasks.alive().wakers.len(), tasks.ready().len()), (0, 0));
     }
 
     #[test]
@@ -246,8 +258,8 @@ mod tests {
             for _ in 0..100 {
                 smol.spawn(Box::pin(async { smol::future::yield_now().await }));
             }
-            assert_eq!(tasks.alive().len(), 100);
-            while !tasks.alive().is_empty() {
+            assert_eq!(tasks.alive().wakers.len(), 100);
+            while !tasks.alive().wakers.is_empty() {
                 smol::future::yield_now().await;
             }
         })
@@ -325,8 +337,51 @@ mod tests {
         assert_eq!(heard.unwrap(), 4 * (0..250).sum::<i32>());
     }
 
+    /// Who is waited for here wakes under a lock, and who waits takes that lock to leave.
     #[test]
-    fn a_panic_of_one_ends_the_thread_s_future_and_all() {
+    fn they_end_also_where_the_end_of_one_wakes_another() {
+        let heard = Smol::block_on(async |smol: Smol| {
+            let (sender, receiver) = smol::channel::bounded::<()>(1);
+            let lock = Arc::new(smol::lock::Mutex::new(()));
+            let keeps = Arc::clone(&lock);
+            smol.spawn(Box::pin(async move {
+                let _kept = (keeps.lock().await, sender);
+                pending::<()>().await;
+            }));
+            for _ in 0..10 {
+                let (receiver, lock) = (receiver.clone(), Arc::clone(&lock));
+                smol.spawn(Box::pin(async move {
+                    receiver.recv().await.unwrap_err();
+                }));
+                smol.spawn(Box::pin(async move { drop(lock.lock().await) }));
+            }
+            smol::future::yield_now().await;
+            smol::future::yield_now().await;
+            (Arc::downgrade(&lock), receiver)
+        });
+        let (lock, receiver) = heard.unwrap();
+        assert!(lock.upgrade().is_none() && receiver.is_closed());
+    }
+
+    #[test]
+    fn a_panic_of_one_harms_no_other() {
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let guard = Dropped(Arc::clone(&dropped), None);
+        let heard = Smol::block_on(async |smol: Smol| {
+            let (sender, receiver) = smol::channel::bounded(1);
+            smol.spawn(Box::pin(async move {
+                let _guard = guard;
+                panic!("on purpose")
+            }));
+            smol.spawn(Box::pin(async move { sender.send(7).await.unwrap() }));
+            receiver.recv().await
+        });
+        assert_eq!(heard.unwrap(), Ok(7));
+        assert_eq!(dropped.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn a_panic_of_the_thread_s_future_ends_all() {
         let dropped = Arc::new(AtomicUsize::new(0));
         let guard = Dropped(Arc::clone(&dropped), None);
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -335,8 +390,7 @@ mod tests {
                     let _guard = guard;
                     pending::<()>().await;
                 }));
-                smol.spawn(Box::pin(async { panic!("on purpose") }));
-                pending::<()>().await;
+                panic!("on purpose")
             })
         }));
         assert!(result.is_err());

@@ -1,9 +1,11 @@
 //! The driver's timer: an alarm of the system's, where it has them.
 
 use std::future::poll_fn;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
 use tokio::io::Interest;
@@ -24,15 +26,49 @@ pub(crate) struct AlarmTimer {
     /// There when the alarm is not set: the clock is paused, or the system refused.
     instead: Option<Pin<Box<TokioTimer>>>,
     fired: bool,
-    /// Who is woken when it fires.
-    registered: Option<Waker>,
+    /// What is woken when it fires, while it waits.
+    bell: Option<Arc<Bell>>,
+}
+
+/// A task's waker that remembers whether it was called. Until then it stands where tokio will find it, and the driver, which polls
+/// its timer whenever it goes to sleep, need not take tokio's lock to put it there.
+///
+/// That nothing has fired would not tell: the thread that waits for the system notes first that the alarm went off, and only then
+/// wakes who waits. Who has seen the note, and waits for the next alarm already, is woken for the last one.
+#[derive(Debug)]
+struct Bell {
+    task: Waker,
+    rung: AtomicBool,
+}
+
+impl Bell {
+    /// One that stands nowhere yet, as after it was rung.
+    fn new(task: &Waker) -> Self {
+        Self { task: task.clone(), rung: AtomicBool::new(true) }
+    }
+
+    /// Whether it was rung, and stands nowhere until it is put somewhere again.
+    fn takes_ring(&self) -> bool {
+        self.rung.load(Ordering::Relaxed) && self.rung.swap(false, Ordering::Acquire)
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.rung.store(true, Ordering::Release);
+        self.task.wake_by_ref();
+    }
 }
 
 impl AlarmTimer {
     /// A timer set to `deadline`; call it inside the runtime.
     pub(crate) fn new(deadline: Instant) -> io::Result<Self> {
         let alarm = watch(Alarm::new()?, Interest::READABLE)?;
-        let mut timer = Self { alarm, instead: None, fired: false, registered: None };
+        let mut timer = Self { alarm, instead: None, fired: false, bell: None };
         timer.arm(deadline);
         Ok(timer)
     }
@@ -43,15 +79,13 @@ impl AlarmTimer {
         self.instead = if matches!(set, Some(Ok(()))) { None } else { Some(Box::pin(TokioTimer::new(deadline))) };
     }
 
-    /// Whether the alarm has gone off since it was asked last.
-    fn take_fired(&self) -> bool {
-        let mut fired = false;
+    /// Whether the alarm has gone off; if not, the bell stands where tokio will find it.
+    fn poll_alarm(&self, bell: &Arc<Bell>) -> Poll<io::Result<()>> {
+        // Without a budget, as in `TokioTimer`.
+        let ready = poll_fn(|context| self.alarm.poll_read_ready(context));
+        let polled = pin!(unconstrained(ready)).poll(&mut Context::from_waker(&Waker::from(Arc::clone(bell))));
         // Nothing is read: the next edge comes without it, and setting the alarm empties the descriptor.
-        let _ = self.alarm.try_io(Interest::READABLE, |_| -> io::Result<()> {
-            fired = true;
-            Err(ErrorKind::WouldBlock.into())
-        });
-        fired
+        polled.map_ok(|mut guard| guard.clear_ready())
     }
 }
 
@@ -75,25 +109,14 @@ impl Timer for AlarmTimer {
         if this.fired {
             return Poll::Ready(());
         }
-        if this.registered.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
-            if !this.take_fired() {
-                return Poll::Pending;
-            }
-        } else {
-            // Without a budget, as in `TokioTimer`.
-            let ready = poll_fn(|context| this.alarm.poll_read_ready(context).map_ok(|_| ()));
-            match pin!(unconstrained(ready)).poll(context) {
-                Poll::Ready(Ok(())) => _ = this.take_fired(),
-                // The runtime shuts down, and its tasks are dropped.
-                Poll::Ready(Err(_)) => return Poll::Pending,
-                Poll::Pending => {
-                    this.registered = Some(context.waker().clone());
-                    return Poll::Pending;
-                }
-            }
-        }
-        (this.fired, this.registered) = (true, None);
-        Poll::Ready(())
+        let known = this.bell.take().filter(|bell| bell.task.will_wake(context.waker()));
+        let bell = known.unwrap_or_else(|| Arc::new(Bell::new(context.waker())));
+        let polled = if bell.takes_ring() { this.poll_alarm(&bell) } else { Poll::Pending };
+        // An error: the runtime shuts down, and its tasks are dropped.
+        this.fired = matches!(polled, Poll::Ready(Ok(())));
+        // Who is told without waiting stands nowhere.
+        this.bell = polled.is_pending().then_some(bell);
+        if this.fired { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
@@ -126,6 +149,17 @@ mod tests {
         std::thread::sleep(Duration::from_millis(20));
         timer.as_mut().reset(Instant::now() + Duration::from_secs(3600));
         assert!(tokio::time::timeout(Duration::from_millis(50), fired(timer)).await.is_err());
+    }
+
+    /// The thread that waits for the system may be late to wake who has seen already that the alarm went off, and waits for the next.
+    #[tokio::test]
+    async fn who_is_woken_for_the_last_alarm_hears_of_the_next() {
+        let mut timer = after(Duration::from_millis(20));
+        assert!(poll_fn(|context| Poll::Ready(timer.as_mut().poll(context))).await.is_pending());
+        // It takes the waker out and calls it.
+        assert!(timer.alarm.poll_read_ready(&mut Context::from_waker(Waker::noop())).is_pending());
+        timer.bell.as_ref().unwrap().wake_by_ref();
+        tokio::time::timeout(Duration::from_secs(20), fired(timer)).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

@@ -49,18 +49,18 @@ impl ClientConnection {
         let shared =
             driver::start(endpoint, &config, socket, Arc::clone(runtime), None, None).map_err(ClientError::Socket)?;
         let begun = shared.act(|state| {
-            let id = state.endpoint.connect(state.now, address, server_name, tls)?;
+            if state.stopped {
+                // The runtime has ended, and dropped the driver when it was to begin.
+                return Err(ClientError::Connection(driver_gone()));
+            }
+            let connected = state.endpoint.connect(state.now, address, server_name, tls);
+            let id = connected.map_err(ClientError::Connect)?;
             let cell = Arc::clone(&state.connections.entry(id).or_default().cell);
             state.wake_driver();
             Ok((id, cell))
         });
-        match begun {
-            Ok((id, cell)) => Ok(Self { shared, id, cell }),
-            Err(error) => {
-                shared.shut_down(Shutdown::Now);
-                Err(ClientError::Connect(error))
-            }
-        }
+        let (id, cell) = begun.inspect_err(|_| shared.shut_down(Shutdown::Now))?;
+        Ok(Self { shared, id, cell })
     }
 
     /// Waits until sessions can be asked for.

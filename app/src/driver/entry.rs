@@ -109,7 +109,7 @@ impl ConnectionEntry {
     }
 
     /// Ends all sessions with the connection and wakes everybody; returns how many sessions there were.
-    pub(crate) fn lose(mut self, error: &ConnectionError, wakes: &mut Vec<Waker>) -> usize {
+    pub(crate) fn lose(&mut self, error: &ConnectionError, wakes: &mut Vec<Waker>) -> usize {
         // The first reason stands.
         let _ = self.cell.lost.set(error.clone());
         self.setup.wake_all(wakes);
@@ -118,6 +118,11 @@ impl ConnectionEntry {
             self.end_session(*session, SessionEnd::ConnectionLost(error.clone()), wakes);
         }
         sessions.len()
+    }
+
+    /// Whether the connection is lost and nobody has anything to hear of it any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.streams.is_empty() && self.cell.lost.get().is_some()
     }
 
     /// Notes that sessions can be asked for.

@@ -100,8 +100,9 @@ impl State {
             Event::SessionRefused { session, response } => self.refused(connection, session, *response, work),
             Event::SessionEstablished { session, response } => self.established(connection, session, *response, work),
             Event::ConnectionLost { error } => {
-                if let Some(entry) = self.connections.remove(&connection) {
+                if let Some(entry) = self.connections.get_mut(&connection) {
                     let sessions = entry.lose(&error, &mut work.wakes);
+                    self.forget_if_over(connection);
                     self.sessions_ended(sessions);
                 }
             }
@@ -162,6 +163,13 @@ impl State {
             if self.ends_with_session && self.open_sessions == 0 {
                 self.shutdown.get_or_insert(Shutdown::Graceful(Duration::ZERO));
             }
+        }
+    }
+
+    /// Forgets a connection with which nothing is left to do.
+    pub(crate) fn forget_if_over(&mut self, connection: ConnectionId) {
+        if self.connections.get(&connection).is_some_and(ConnectionEntry::is_over) {
+            self.connections.remove(&connection);
         }
     }
 
@@ -231,11 +239,12 @@ impl State {
 
     /// For the driver that goes: nothing will happen any more, so nobody may wait.
     pub(crate) fn abandon(&mut self, work: &mut Work) {
-        let entries: Vec<ConnectionEntry> = self.connections.drain().map(|(_, entry)| entry).collect();
-        for entry in entries {
-            let sessions = entry.lose(&driver_gone(), &mut work.wakes);
-            self.sessions_ended(sessions);
-        }
+        let mut sessions = 0;
+        self.connections.retain(|_, entry| {
+            sessions += entry.lose(&driver_gone(), &mut work.wakes);
+            !entry.is_over()
+        });
+        self.sessions_ended(sessions);
         if self.phase != Phase::Done && self.failure.is_none() {
             self.failure = Some(Arc::new(io::Error::other("the endpoint's driver stopped before its work was done")));
         }

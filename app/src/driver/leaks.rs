@@ -1,11 +1,15 @@
-//! Tests: nobody is remembered who does not wait.
+//! Tests: who does not wait is not remembered, and who has something to hear is.
 
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use transom_core::ErrorCode;
+
+use super::shared::State;
 use crate::testing::World;
-use crate::{Client, ServerApp, Session, SessionError, Tls};
+use crate::{Client, ServerApp, Session, SessionError, Tls, WriteError};
 
 async fn echo(session: Session) -> Result<(), SessionError> {
     while let Some(mut stream) = session.accept_bi().await? {
@@ -62,4 +66,44 @@ async fn wait_and_give_up() {
         assert_eq!(remembered(&session), (0, 2));
     }
     assert_eq!(remembered(&session), (0, 0));
+}
+
+/// What a handler heard of its stream, and its session.
+type Heard = (Result<(), WriteError>, Session);
+
+#[test]
+fn who_was_acknowledged_hears_so_though_the_connection_went_with_it() {
+    World::new(1).run(acknowledge_and_go());
+}
+
+/// QUIC sends its last acknowledgements with the packet that closes.
+async fn acknowledge_and_go() {
+    async fn send(session: Session, crate::State(heard): crate::State<UnboundedSender<Heard>>) {
+        let mut stream = session.open_uni().await.unwrap();
+        stream.write_all(b"all of it").await.unwrap();
+        let delivered = stream.acknowledged().await;
+        assert_eq!(kept(&session), 1, "until the handle goes");
+        drop(stream);
+        heard.send((delivered, session)).unwrap();
+    }
+    let (sender, mut heard): (_, UnboundedReceiver<Heard>) = unbounded_channel();
+    let tls = Tls::self_signed(["127.0.0.1"]).unwrap();
+    let client = Client::builder().certificate_hash(tls.certificate_sha256());
+    let server = ServerApp::with_state(sender).route("/", send).bind("127.0.0.1:0", tls).start().unwrap();
+    let session = client.connect(&format!("https://{}/", server.local_addrs()[0])).await.unwrap();
+    let mut stream = session.accept_uni().await.unwrap().unwrap();
+    assert_eq!(stream.read_to_end(100).await.unwrap(), "all of it");
+    session.shared().act(|state| {
+        state.endpoint.close(state.now, ErrorCode::H3_NO_ERROR, "");
+        state.wake_driver();
+    });
+    let (delivered, session) = heard.recv().await.unwrap();
+    assert_eq!(delivered, Ok(()));
+    assert!(session.end().is_some(), "it came with the end");
+    assert_eq!(kept(&session), 0);
+}
+
+/// Connections that something is known of beside the core.
+fn kept(session: &Session) -> usize {
+    session.shared().act(|state: &mut State| state.connections.len())
 }

@@ -92,7 +92,8 @@ pub(crate) fn start(
 ) -> io::Result<Arc<Shared>> {
     let socket = socket.watch(&*runtime)?;
     let sender = socket.sender();
-    let timer = runtime.driver_timer(runtime.now());
+    // Servers are few. A client has an endpoint for each connection, and shall not need a descriptor more for its alarm.
+    let timer = if acceptor.is_some() { Runtime::driver_timer } else { Runtime::timer }(&*runtime, runtime.now());
     let goodbye = if acceptor.is_some() { SERVER_GOODBYE } else { "" };
     let shared = Shared::new(endpoint, Arc::clone(&runtime), goodbye, post.clone());
     shared.act(|state| state.ends_with_session = acceptor.is_none());

@@ -128,6 +128,7 @@ impl StreamRef {
         let idle = entry.waiters.is_idle();
         if idle {
             connection.streams.remove(&self.id);
+            state.forget_if_over(self.cell.connection);
         }
         state.discard(removed);
         !idle
