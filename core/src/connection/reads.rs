@@ -41,7 +41,7 @@ impl Connection {
                 self.dropped(stream, false);
                 return Err(self.unreadable(stream, ReadError::Reset(app_error::from_http3(code.0))));
             }
-            Some(NoBytes::Closed) => return Err(self.unreadable(stream, ReadError::Closed)),
+            Some(NoBytes::Closed) if pieces.count == 0 => return Err(self.unreadable(stream, ReadError::Closed)),
             Some(NoBytes::Blocked) if pieces.count == 0 => return Err(ReadError::Blocked),
             Some(NoBytes::End) => true,
             _ => false,

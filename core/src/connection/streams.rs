@@ -217,12 +217,14 @@ impl StreamTable {
     /// Counts a STREAM frame that arrived; returns how many of all streams have not been read, and the stream if it belongs
     /// to a session.
     pub(crate) fn frame_arrived(&mut self, id: StreamId) -> (usize, Option<&mut WebTransportStream>) {
-        let Some(slot) = self.streams.get_mut(&id) else { return (self.unread_frames, None) };
-        if slot.unread_frames < PIECES_OF_A_STREAM {
-            slot.unread_frames += 1;
+        let Some(Slot { entry, unread_frames }) = self.streams.get_mut(&id) else { return (self.unread_frames, None) };
+        let of_session = if let Entry::WebTransport(entry) = entry { Some(entry) } else { None };
+        // Of what was read to its end before we were told, QUIC keeps nothing.
+        let is_kept = of_session.as_ref().is_none_or(|entry| entry.recv == RecvHalf::Open);
+        if is_kept && *unread_frames < PIECES_OF_A_STREAM {
+            *unread_frames += 1;
             self.unread_frames += 1;
         }
-        let of_session = if let Entry::WebTransport(entry) = &mut slot.entry { Some(entry) } else { None };
         (self.unread_frames, of_session)
     }
 
@@ -352,6 +354,7 @@ mod tests {
         assert_eq!(arrived(&mut table, ids[1].0), 1);
         assert!(table.read_out(ids[1]).is_some_and(|entry| entry.recv == RecvHalf::Done));
         assert_eq!(table.unread_frames, 0, "nobody reads them any more");
+        assert_eq!(arrived(&mut table, ids[1].0), 0, "told of late");
         assert_eq!((take_ahead(&mut table, ids[1]), table.ahead), (None, charged(2, 3)));
         table.remove(ids[2]);
         assert!(table.read_out(ids[3]).is_some());
