@@ -282,7 +282,16 @@ impl Connection {
     }
 
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
-        self.hints.pop()
+        loop {
+            let event = self.hints.pop()?;
+            // The application may have written, and finished or reset the stream, without waiting for it.
+            if let Event::StreamWritable { stream } = event
+                && !self.streams.webtransport(stream).is_some_and(|entry| entry.send.can_be_told())
+            {
+                continue;
+            }
+            return Some(event);
+        }
     }
 
     pub(crate) fn has_events(&self) -> bool {

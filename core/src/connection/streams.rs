@@ -95,6 +95,13 @@ pub(crate) enum SendHalf {
     Done,
 }
 
+impl SendHalf {
+    /// Whether the application may be told that there is room, or that the peer stopped it.
+    pub(crate) fn can_be_told(self) -> bool {
+        matches!(self, Self::Open | Self::Stopped(_))
+    }
+}
+
 /// The half we receive on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RecvHalf {
