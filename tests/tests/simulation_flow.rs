@@ -102,6 +102,37 @@ fn credit_survives_resets_and_stops() {
     assert!(ended(&pair.client).is_empty() && ended(&pair.server).is_empty());
 }
 
+/// QUIC lets as much more come as was read ahead of the application, which then does not want any of it.
+#[test]
+fn credit_survives_what_was_read_ahead() {
+    let mut server = tight();
+    server.stream_window = 400;
+    for resets in [false, true] {
+        let mut pair = pair(Config::default(), server.clone(), LinkConfig::good());
+        let session = pair.session("/");
+        for round in 0..20_u32 {
+            let stream = open(&mut pair.client, session, BIDI).unwrap_or_else(|error| panic!("round {round}: {error}"));
+            for _ in 0..2 {
+                let written = pair.client.write(stream, &[0; 390]).expect("open");
+                assert_eq!(written, 390, "round {round}, resets: {resets}");
+                pair.run_for(Duration::from_millis(200));
+            }
+            let accepted = pair.server.accept(session, BIDI).expect("arrived");
+            if resets {
+                let _ = pair.client.connection().send_stream(stream).reset(round);
+            } else {
+                let _ = pair.server.connection().recv_stream(accepted).stop(round);
+            }
+            let _ = pair.server.connection().send_stream(accepted).finish();
+            pair.run_for(Duration::from_millis(200));
+            let _ = pair.server.read(accepted);
+            let _ = pair.client.read(stream);
+            pair.run_for(Duration::from_millis(200));
+        }
+        assert!(ended(&pair.client).is_empty() && ended(&pair.server).is_empty());
+    }
+}
+
 #[test]
 fn a_session_alone_gets_more_than_the_least() {
     let mut slow = LinkConfig::good();

@@ -111,10 +111,12 @@ impl Connection {
         true
     }
 
-    /// What is unread of a stream of the peer will not be read: it was reset, or `stopped` by us.
-    pub(super) fn dropped(&mut self, stream: StreamId, stopped: bool) {
+    /// What is unread of a stream of the peer will not be read: it was reset, or `stopped` by us. `taken`: bytes that QUIC has
+    /// handed over and the application did not get, beside those that are kept ahead of it; QUIC let as many more come.
+    pub(super) fn dropped(&mut self, stream: StreamId, taken: usize, stopped: bool) {
         let Some(entry) = self.streams.webtransport(stream).filter(|entry| entry.counted) else { return };
-        let (id, most) = (entry.session, u64::from(self.config.stream_window));
+        let handed_over = (taken + entry.ahead_len()) as u64;
+        let (id, most) = (entry.session, u64::from(self.config.stream_window) + handed_over);
         if self.flow(id).is_some_and(|flow| if stopped { flow.stopped(most) } else { flow.reset(most) }) {
             self.owing.insert(id);
         }

@@ -368,7 +368,7 @@ impl RecvStream<'_> {
             self.connection.stop_quic(self.id, ErrorCode(app_error::to_http3(code)));
         }
         if unread {
-            self.connection.dropped(self.id, true);
+            self.connection.dropped(self.id, 0, true);
         }
         self.done();
         Ok(())

@@ -38,7 +38,7 @@ impl Connection {
         readable.read(&pieces);
         let at_end = match pieces.after {
             Some(NoBytes::Reset(code)) => {
-                self.dropped(stream, false);
+                self.dropped(stream, pieces.bytes, false);
                 return Err(self.unreadable(stream, ReadError::Reset(app_error::from_http3(code.0))));
             }
             Some(NoBytes::Closed) if pieces.count == 0 => return Err(self.unreadable(stream, ReadError::Closed)),

@@ -160,6 +160,11 @@ impl WebTransportStream {
         }
     }
 
+    /// Bytes that were read ahead and the application has not taken.
+    pub(crate) fn ahead_len(&self) -> usize {
+        self.ahead.len()
+    }
+
     /// Whether the application may read of it.
     pub(crate) fn may_be_read(&self) -> bool {
         !self.held && self.recv == RecvHalf::Open
