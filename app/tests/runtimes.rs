@@ -82,6 +82,64 @@ fn inside_of_a_world_it_is_that_world() {
     assert!(world.network().stats().delivered > 0 && world.elapsed() < Duration::from_secs(1));
 }
 
+#[cfg(feature = "tokio")]
+#[test]
+fn shutdown_hooks_of_a_runtime_that_goes_are_not_waited_for() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = runtime.block_on(async {
+        let tls = Tls::self_signed(["127.0.0.1"]).unwrap();
+        let app = ServerApp::new().route("/echo", echo).on_shutdown(async |()| {});
+        within(app.bind("127.0.0.1:0", tls).launch()).await.unwrap()
+    });
+    runtime.shutdown_background();
+    let other = tokio::runtime::Runtime::new().unwrap();
+    assert!(other.block_on(async { within(server.wait()).await }).is_err());
+}
+
+/// tokio, but it watches one socket and no other.
+#[cfg(feature = "tokio")]
+#[derive(Debug)]
+struct OneSocket(transom::Tokio, std::sync::atomic::AtomicBool);
+
+#[cfg(feature = "tokio")]
+impl transom::rt::Runtime for OneSocket {
+    fn now(&self) -> std::time::Instant {
+        self.0.now()
+    }
+
+    fn spawn(&self, task: transom::rt::Task) {
+        self.0.spawn(task);
+    }
+
+    fn timer(&self, deadline: std::time::Instant) -> std::pin::Pin<Box<dyn transom::rt::Timer>> {
+        self.0.timer(deadline)
+    }
+
+    fn wrap(&self, socket: std::net::UdpSocket) -> std::io::Result<Box<dyn transom::rt::UdpSocket>> {
+        if self.1.swap(true, std::sync::atomic::Ordering::Relaxed) {
+            return Err(std::io::Error::other("no second one"));
+        }
+        self.0.wrap(socket)
+    }
+}
+
+#[cfg(feature = "tokio")]
+#[tokio::test]
+async fn nothing_goes_on_of_a_start_that_failed() {
+    let address = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let runtime = OneSocket(transom::Tokio::current().unwrap(), false.into());
+    let tls = Tls::self_signed(["127.0.0.1"]).unwrap();
+    let app = ServerApp::new().route("/echo", echo).runtime(std::sync::Arc::new(runtime));
+    let started = app.bind(address, tls).also_bind("127.0.0.2:0").start();
+    assert!(matches!(started, Err(ServeError::Bind { .. })), "{started:?}");
+    within(async {
+        while std::net::UdpSocket::bind(address).is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
 #[cfg(feature = "smol")]
 mod on_smol {
     use std::sync::{Arc, mpsc};

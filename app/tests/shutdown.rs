@@ -54,6 +54,18 @@ async fn when_grace_is_over_the_rest_is_closed() {
     within(running.server.wait()).await.unwrap();
 }
 
+async fn a_second_request_may_have_less_patience() {
+    let running = Running::start(ServerApp::new().route("/echo", echo));
+    let session = running.session("/echo").await;
+    let handle = running.server.handle();
+    handle.shutdown(LONG);
+    within(session.draining()).await;
+    handle.shutdown(Duration::from_millis(50));
+    handle.shutdown(2 * LONG);
+    assert_eq!(within(session.closed()).await, shutting_down());
+    within(running.server.wait()).await.unwrap();
+}
+
 async fn the_second_request_does_not_wait() {
     let running = Running::start(ServerApp::new().route("/echo", echo));
     let session = running.session("/echo").await;
@@ -163,6 +175,7 @@ on_each_runtime! {
     an_idle_server_stops_at_once,
     open_sessions_may_finish_and_new_ones_are_refused,
     when_grace_is_over_the_rest_is_closed,
+    a_second_request_may_have_less_patience,
     the_second_request_does_not_wait,
     handlers_may_clean_up,
     a_signal_shuts_down,

@@ -189,8 +189,7 @@ impl ClientBuilder {
         let request = self.request(&target)?;
         let runtime = self.runtime.clone().or_else(crate::runtime::current).ok_or(ClientError::NoRuntime)?;
         let mut deadline = Deadline::after(&runtime, self.timeout);
-        let session = deadline.bound(self.establish(target, request, &runtime)).await;
-        session.unwrap_or(Err(ClientError::TimedOut))
+        self.establish(target, request, &runtime, &mut deadline).await
     }
 
     /// Asks for another session on the connection of one that there is, instead of connecting anew: the W3C API's
@@ -221,9 +220,11 @@ impl ClientBuilder {
         target: Target,
         request: Request,
         runtime: &Arc<dyn Runtime>,
+        deadline: &mut Deadline,
     ) -> Result<Session, ClientError> {
         let qlog = self.qlog.clone().transpose().map_err(|(path, source)| ClientError::Qlog { path, source })?;
-        let (addresses, tls) = self.prepare(&target, &**runtime).await?;
+        let prepared = deadline.bound(self.prepare(&target, &**runtime)).await;
+        let (addresses, tls) = prepared.unwrap_or(Err(ClientError::TimedOut))?;
         let attempts = addresses.into_iter().map(|address| {
             let (tls, config, runtime) = (tls.clone(), self.config.clone(), Arc::clone(runtime));
             let (server_name, qlog) = (target.host.clone(), qlog.clone());
@@ -234,8 +235,8 @@ impl ClientBuilder {
             });
             attempt
         });
-        let connection = race(runtime, attempts.collect()).await?;
-        Arc::new(connection).request(request).await
+        let connection = Arc::new(race(runtime, attempts.collect(), deadline).await?);
+        deadline.bound(connection.request(request)).await.unwrap_or(Err(ClientError::TimedOut))
     }
 
     /// Resolves the name and loads the certificates; what blocks happens on a thread.

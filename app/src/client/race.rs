@@ -17,8 +17,10 @@ use crate::error::ClientError;
 pub(super) type Attempt<T> = Pin<Box<dyn Future<Output = Result<T, ClientError>> + Send>>;
 
 /// Tries under way and to come.
-struct Race<T> {
+struct Race<'a, T> {
     runtime: Arc<dyn Runtime>,
+    /// When all have had their time.
+    until: &'a mut Deadline,
     waiting: VecDeque<Attempt<T>>,
     running: Vec<Attempt<T>>,
     /// When the next one starts though the last has not failed.
@@ -32,14 +34,30 @@ struct Race<T> {
 /// # Errors
 ///
 /// When all fail, the error that says most.
-pub(super) async fn race<T>(runtime: &Arc<dyn Runtime>, attempts: Vec<Attempt<T>>) -> Result<T, ClientError> {
-    let mut race =
-        Race { runtime: Arc::clone(runtime), waiting: attempts.into(), running: Vec::new(), next: None, error: None };
+pub(super) async fn race<T>(
+    runtime: &Arc<dyn Runtime>,
+    attempts: Vec<Attempt<T>>,
+    until: &mut Deadline,
+) -> Result<T, ClientError> {
+    let (runtime, waiting) = (Arc::clone(runtime), attempts.into());
+    let mut race = Race { runtime, until, waiting, running: Vec::new(), next: None, error: None };
     poll_fn(|context| race.poll(context)).await
 }
 
-impl<T> Race<T> {
+impl<T> Race<'_, T> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<T, ClientError>> {
+        if let Poll::Ready(result) = self.poll_attempts(context) {
+            return Poll::Ready(result);
+        }
+        self.until.poll(context).map(|()| Err(self.failure()))
+    }
+
+    /// What is to be told when nobody has succeeded.
+    fn failure(&mut self) -> ClientError {
+        self.error.take().unwrap_or(ClientError::TimedOut)
+    }
+
+    fn poll_attempts(&mut self, context: &mut Context<'_>) -> Poll<Result<T, ClientError>> {
         loop {
             if let Some(result) = self.poll_running(context) {
                 return Poll::Ready(Ok(result));
@@ -55,7 +73,7 @@ impl<T> Race<T> {
                     return Poll::Pending;
                 }
                 None if self.running.is_empty() => {
-                    return Poll::Ready(Err(self.error.take().unwrap_or(ClientError::TimedOut)));
+                    return Poll::Ready(Err(self.failure()));
                 }
                 None => return Poll::Pending,
             }
@@ -71,8 +89,7 @@ impl<T> Race<T> {
                 false
             }
             Poll::Ready(Err(error)) => {
-                // An answer that we do not like says more than silence.
-                if self.error.as_ref().is_none_or(is_silence) {
+                if self.error.as_ref().is_none_or(|known| says(known) < says(&error)) {
                     self.error = Some(error);
                 }
                 // The next one need not wait any longer.
@@ -84,8 +101,14 @@ impl<T> Race<T> {
     }
 }
 
-fn is_silence(error: &ClientError) -> bool {
-    matches!(error, ClientError::TimedOut | ClientError::Connection(ConnectionError::TimedOut))
+/// How much an error says: nothing was sent, nothing came back, or an answer that we do not like.
+fn says(error: &ClientError) -> u8 {
+    match error {
+        // As where there is no IPv6 for the first of the addresses.
+        ClientError::Socket(_) | ClientError::Connect(_) => 0,
+        ClientError::TimedOut | ClientError::Connection(ConnectionError::TimedOut) => 1,
+        _ => 2,
+    }
 }
 
 /// How long an address has before the next one is tried as well (RFC 8305, section 8).
@@ -101,7 +124,8 @@ mod tests {
     /// Runs a race in virtual time.
     fn run<T>(attempts: Vec<Attempt<T>>) -> Result<T, ClientError> {
         let world = World::new(1);
-        world.run(race(&world.runtime(), attempts))
+        let runtime = world.runtime();
+        world.run(async { race(&runtime, attempts, &mut Deadline::after(&runtime, Duration::from_secs(10))).await })
     }
 
     fn silence() -> ClientError {
@@ -130,5 +154,15 @@ mod tests {
         ];
         assert!(matches!(run(attempts), Err(ClientError::NotSupported)));
         assert!(matches!(run::<u8>(Vec::new()), Err(ClientError::TimedOut)));
+        let no_socket = || ClientError::Socket(std::io::ErrorKind::AddrNotAvailable.into());
+        let attempts: Vec<Attempt<u8>> = vec![Box::pin(ready(Err(no_socket()))), Box::pin(ready(Err(silence())))];
+        assert!(matches!(run(attempts), Err(ClientError::Connection(ConnectionError::TimedOut))));
+    }
+
+    #[test]
+    fn the_most_telling_error_is_told_though_another_address_is_silent_for_too_long() {
+        let attempts: Vec<Attempt<u8>> = vec![Box::pin(pending()), Box::pin(ready(Err(ClientError::NotSupported)))];
+        assert!(matches!(run(attempts), Err(ClientError::NotSupported)));
+        assert!(matches!(run::<u8>(vec![Box::pin(pending())]), Err(ClientError::TimedOut)));
     }
 }

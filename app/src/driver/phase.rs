@@ -38,6 +38,17 @@ pub(crate) enum Shutdown {
     Now,
 }
 
+impl Shutdown {
+    /// What two wishes come to: the one for less time.
+    pub(crate) fn sooner(self, other: Option<Self>) -> Self {
+        match (self, other) {
+            (Self::Graceful(one), Some(Self::Graceful(other))) => Self::Graceful(one.min(other)),
+            (Self::Graceful(_), None) => self,
+            (Self::Now, _) | (_, Some(Self::Now)) => Self::Now,
+        }
+    }
+}
+
 /// What the endpoint has to do on entering a phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
@@ -88,6 +99,14 @@ impl Phase {
             }
             (Self::Closing { deadline }, _) if view.drained || deadline <= view.now => Some((Self::Done, None)),
             _ => None,
+        }
+    }
+
+    /// The same with a grace that ends at `deadline`, if it would end later.
+    pub(crate) fn hastened(self, deadline: Instant) -> Self {
+        match self {
+            Self::Draining { deadline: later } => Self::Draining { deadline: later.min(deadline) },
+            other => other,
         }
     }
 
@@ -221,6 +240,18 @@ mod tests {
         let (phase, order) = phase.next(None, view(now)).unwrap();
         assert_eq!(order, Some(Order::CloseConnections));
         assert_eq!(phase.next(None, view(now + CLOSE_LIMIT)), Some((Phase::Done, None)));
+    }
+
+    #[test]
+    fn a_wish_for_less_time_counts() {
+        let (long, short) = (Shutdown::Graceful(GRACE), Shutdown::Graceful(GRACE / 2));
+        assert_eq!([long.sooner(Some(short)), short.sooner(Some(long)), short.sooner(None)], [short; 3]);
+        assert_eq!([Shutdown::Now.sooner(Some(long)), long.sooner(Some(Shutdown::Now))], [Shutdown::Now; 2]);
+        let now = Instant::now();
+        let phase = Phase::Draining { deadline: now + GRACE };
+        assert_eq!(phase.hastened(now).deadline(), Some(now));
+        assert_eq!(phase.hastened(now + 2 * GRACE), phase);
+        assert_eq!(Phase::Running.hastened(now), Phase::Running);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use transom_core::{ConnectionId, Endpoint, EndpointStats};
 
 use super::crew::Post;
 use super::entry::ConnectionEntry;
-use super::phase::{Phase, Shutdown};
+use super::phase::{Phase, Shutdown, later};
 use super::session_cell::SessionCell;
 use super::waiters::{Ticket, WaitList};
 use crate::server::Watchers;
@@ -132,13 +132,15 @@ impl Shared {
         result
     }
 
-    /// Asks the driver to end; a wish for less time replaces an earlier one for more.
+    /// Asks the driver to end; of several wishes the one for the least time counts.
     pub(crate) fn shut_down(&self, shutdown: Shutdown) {
+        let now = self.runtime.now();
         self.act(|state| {
-            if state.shutdown != Some(Shutdown::Now) {
-                state.shutdown = Some(shutdown);
-                state.wake_driver();
+            state.shutdown = Some(shutdown.sooner(state.shutdown));
+            if let Shutdown::Graceful(grace) = shutdown {
+                state.phase = state.phase.hastened(later(now, grace));
             }
+            state.wake_driver();
         });
     }
 

@@ -100,6 +100,9 @@ struct FinishState {
     waiting: Vec<Waker>,
 }
 
+/// What runs the hooks; when a runtime that ends drops it before, nobody shall wait for them.
+struct Ending(Arc<Finish>);
+
 /// A hook that failed.
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
@@ -219,22 +222,30 @@ impl Stops {
     /// Runs all once the endpoints are done, however they end.
     pub(super) fn after(self, endpoints: Vec<Arc<Shared>>, runtime: &Arc<dyn Runtime>) -> Arc<Finish> {
         let finish = Arc::new(Finish::default());
-        let (finished, spawned_on) = (Arc::clone(&finish), Arc::clone(runtime));
+        let (ending, spawned_on) = (Ending(Arc::clone(&finish)), Arc::clone(runtime));
         runtime.spawn(Box::pin(async move {
             for endpoint in endpoints {
                 let mut done = Done::new(&endpoint);
                 let _ = poll_fn(|context| done.poll(context)).await;
             }
-            finished.set(self.run(&spawned_on).await);
+            ending.0.set(self.run(&spawned_on).await);
         }));
         finish
     }
 }
 
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let reason = String::from("the runtime ended before they had run");
+        self.0.set(Err(Failure { hook: String::from("shutdown hooks"), reason }));
+    }
+}
+
 impl Finish {
+    /// The first result stands.
     fn set(&self, result: Result<(), Failure>) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.result = Some(result);
+        state.result.get_or_insert(result);
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
         waiting.into_iter().for_each(Waker::wake);

@@ -9,7 +9,7 @@ use transom_core::rt::{Runtime, Simulation};
 use transom_core::{Config, Endpoint};
 
 use super::bind::Bound;
-use crate::driver::{self, Acceptor, Crew, Post, Shared};
+use crate::driver::{self, Acceptor, Crew, Post, Shared, Shutdown};
 use crate::error::ServeError;
 use crate::qlog::QlogDirectory;
 use crate::tls::{Tls, provider};
@@ -34,6 +34,29 @@ struct Listener {
     socket: Bound,
     address: SocketAddr,
     post: Option<Post>,
+}
+
+/// Endpoints that are driven already while others are to come; closed if those fail.
+#[derive(Default)]
+pub(super) struct Started(Vec<Arc<Shared>>);
+
+impl Started {
+    pub(super) fn add(&mut self, endpoints: impl IntoIterator<Item = Arc<Shared>>) {
+        self.0.extend(endpoints);
+    }
+
+    /// Nothing failed.
+    pub(super) fn all(mut self) -> Vec<Arc<Shared>> {
+        std::mem::take(&mut self.0)
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        for endpoint in &self.0 {
+            endpoint.shut_down(Shutdown::Now);
+        }
+    }
 }
 
 impl Launch {
@@ -84,7 +107,7 @@ impl Launch {
 
     /// Starts the drivers of one worker on a runtime.
     pub(super) fn start(&self, station: Station, runtime: &Arc<dyn Runtime>) -> Result<Vec<Arc<Shared>>, ServeError> {
-        let mut started = Vec::new();
+        let mut started = Started::default();
         for Listener { socket, address, post } in station.listeners {
             let mut config = self.config.clone();
             config.worker = post.as_ref().map(Post::worker);
@@ -95,9 +118,9 @@ impl Launch {
             }
             let acceptor = Some(Arc::clone(&self.acceptor));
             let shared = driver::start(endpoint, &config, socket, Arc::clone(runtime), acceptor, post);
-            started.push(shared.map_err(|source| ServeError::Bind { address, source })?);
+            started.add([shared.map_err(|source| ServeError::Bind { address, source })?]);
         }
-        Ok(started)
+        Ok(started.all())
     }
 
     /// What the connection ids of the workers behind one address are made with.

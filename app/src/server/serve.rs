@@ -16,7 +16,7 @@ use super::about::About;
 use super::bind::bind_all;
 use super::dispatch::Dispatcher;
 use super::hooks::{Hooks, Stops};
-use super::launch::Launch;
+use super::launch::{Launch, Started};
 use super::operations::Operations;
 use super::tcp::Desk;
 use super::workers::{self, Threads};
@@ -234,16 +234,17 @@ impl<S: Clone + Send + Sync + 'static> Serve<S> {
         let launch = Arc::new(launch.logging_to(qlog)?);
         let (addresses, stations) = launch.stations(sockets).map_err(Arc::new).map_err(ServeError::Socket)?;
         let mut threads = Threads::default();
-        let mut endpoints = Vec::new();
+        let mut endpoints = Started::default();
         if workers.is_some() && !named_runtime {
             for station in stations {
-                endpoints.extend(threads.start(&launch, station)?);
+                endpoints.add(threads.start(&launch, station)?);
             }
         } else {
             for station in stations {
-                endpoints.extend(launch.start(station, runtime)?);
+                endpoints.add(launch.start(station, runtime)?);
             }
         }
+        let endpoints = endpoints.all();
         for address in &addresses {
             tracing::info!(%address, workers = count, "listening");
         }

@@ -114,7 +114,7 @@ impl ServerHandle {
     ///
     /// New sessions are refused with 503, and open ones are asked to wind down; a connection without any gets GOAWAY.
     /// When all are over and their handlers have returned, or `grace` has passed, what is left is closed with code 0 and the reason "server shutting down",
-    /// and then the connections.
+    /// and then the connections. Called again with less time, it ends sooner; with more, nothing changes.
     pub fn shutdown(&self, grace: Duration) {
         tracing::info!(?grace, sessions = self.sessions(), "server shuts down");
         self.endpoints.shut_down(Shutdown::Graceful(grace));
@@ -260,13 +260,15 @@ pub(super) async fn on_signal(signal: BoxFuture, grace: Duration, server: WeakHa
 /// Runs a future for as long as there is the server, which it does not keep; a handle if the future came first.
 pub(super) async fn until_done(mut future: BoxFuture, server: WeakHandle) -> Option<ServerHandle> {
     // What is waited for belongs to the endpoints, which this task must not keep.
-    let shared = server.0.upgrade()?.shared.first().cloned()?;
-    let mut done = Done::new(&shared);
+    let shared = server.0.upgrade()?.shared.clone();
+    let mut waiting: Vec<Done<'_>> = shared.iter().map(|shared| Done::new(shared)).collect();
     let asked = poll_fn(|context| {
         if future.as_mut().poll(context).is_ready() {
             return Poll::Ready(true);
         }
-        done.poll(context).map(|_| false)
+        // One that failed is over as well; the others go on.
+        waiting.retain_mut(|done| done.poll(context).is_pending());
+        if waiting.is_empty() { Poll::Ready(false) } else { Poll::Pending }
     });
     if asked.await { server.upgrade() } else { None }
 }
