@@ -18,6 +18,8 @@ pub(super) struct Member {
     waiting: VecDeque<Bytes>,
     /// Whether a task is writing what waits.
     writing: bool,
+    /// It left while a task was writing, and is kept for as long as that is so: one that comes and goes has one task.
+    left: bool,
 }
 
 /// What became of a message to one member.
@@ -30,7 +32,24 @@ pub(super) enum Taken {
 
 impl Member {
     pub(super) fn new(session: Session, ticket: u64) -> Self {
-        Self { session, ticket, waiting: VecDeque::new(), writing: false }
+        Self { session, ticket, waiting: VecDeque::new(), writing: false, left: false }
+    }
+
+    /// Whether its session is open and in the group.
+    pub(super) fn is_here(&self) -> bool {
+        !self.left && self.session.end().is_none()
+    }
+
+    /// Takes it back in; whether it had left.
+    pub(super) fn comes_back(&mut self) -> bool {
+        std::mem::take(&mut self.left)
+    }
+
+    /// Lets it go; whether nothing is left to be kept.
+    pub(super) fn leaves(&mut self) -> bool {
+        self.left = true;
+        self.waiting.clear();
+        !self.writing
     }
 
     /// Queues a message for the task that writes.
@@ -85,6 +104,10 @@ fn next(group: &Weak<Shared>, key: usize, ticket: u64) -> Option<Bytes> {
     let group = group.upgrade()?;
     let mut members = group.members();
     let member = members.by_key.get_mut(&key).filter(|member| member.ticket == ticket)?;
+    if member.left {
+        members.by_key.remove(&key);
+        return None;
+    }
     let message = member.waiting.pop_front();
     member.writing = message.is_some();
     message

@@ -60,7 +60,8 @@ pub enum SlowReceivers {
 pub struct Sent {
     /// Sessions it is on its way to.
     pub sessions: usize,
-    /// Messages that slow receivers lose by it: this one, or older ones.
+    /// Messages that slow receivers lose by it: this one, or older ones. Older datagrams, which wait in their sessions, are not
+    /// counted here but in [`Session::stats`].
     pub dropped: usize,
     /// Sessions that were closed because they were too slow.
     pub disconnected: usize,
@@ -122,24 +123,29 @@ impl Group {
                 place.insert(Member::new(session.observer(), ticket));
                 true
             }
-            Entry::Occupied(_) => false,
+            Entry::Occupied(mut place) => place.get_mut().comes_back(),
         }
     }
 
-    /// Lets a session go; whether it was there. Messages that wait for it are dropped.
+    /// Lets a session go; whether it was there. Messages that wait for it are dropped, but for one that is being written.
     pub fn leave(&self, session: &Session) -> bool {
-        let left = self.members().by_key.remove(&session.key());
-        left.is_some_and(|member| member.session.end().is_none())
+        let mut members = self.members();
+        let Entry::Occupied(mut place) = members.by_key.entry(session.key()) else { return false };
+        let was_here = place.get().is_here();
+        if place.get_mut().leaves() {
+            place.remove();
+        }
+        was_here
     }
 
     /// Whether a session is there.
     pub fn contains(&self, session: &Session) -> bool {
-        session.end().is_none() && self.members().by_key.contains_key(&session.key())
+        self.members().by_key.get(&session.key()).is_some_and(Member::is_here)
     }
 
     /// Number of sessions.
     pub fn len(&self) -> usize {
-        self.members().by_key.values().filter(|member| member.session.end().is_none()).count()
+        self.members().by_key.values().filter(|member| member.is_here()).count()
     }
 
     /// Whether nobody is there.
@@ -150,11 +156,12 @@ impl Group {
     /// The sessions there are now. These handles do not keep them: see [`Session::observer`].
     pub fn sessions(&self) -> Vec<Session> {
         let members = self.members();
-        let sessions = members.by_key.values().map(|member| &member.session);
-        sessions.filter(|session| session.end().is_none()).cloned().collect()
+        let here = members.by_key.values().filter(|member| member.is_here());
+        here.map(|member| member.session.clone()).collect()
     }
 
-    /// Sends a message to all, each on a unidirectional stream of its own, in the order of the calls.
+    /// Sends a message to all, each on a unidirectional stream of its own, in the order of the calls. What waits when the last
+    /// handle of the group is dropped is dropped with it.
     pub fn send(&self, message: impl Into<Bytes>) -> Sent {
         self.send_to_others(None, &message.into(), Way::Stream)
     }
@@ -181,7 +188,7 @@ impl Group {
             if member.session.end().is_some() {
                 return false;
             }
-            if Some(*key) == except {
+            if Some(*key) == except || !member.is_here() {
                 return true;
             }
             let taken = match way {
@@ -253,7 +260,40 @@ const WAITING: usize = 64;
 mod tests {
     use super::*;
     use crate::testing::World;
-    use crate::{Client, ServerApp, Tls};
+    use crate::{Client, ServerApp, State, Tls};
+
+    type Sender = tokio::sync::mpsc::UnboundedSender<Session>;
+
+    /// The peer allows no stream, so that the task that writes waits for one; who comes and goes still has one task.
+    #[test]
+    fn who_comes_and_goes_has_one_task() {
+        World::new(1).run(async {
+            let tls = Tls::self_signed(["127.0.0.1"]).unwrap();
+            let (sender, mut opened) = tokio::sync::mpsc::unbounded_channel();
+            let app = ServerApp::with_state(sender).route("/", async |session: Session, sender: State<Sender>| {
+                sender.0.send(session.clone()).unwrap();
+                session.closed().await;
+            });
+            let server = app.bind("127.0.0.1:0", tls.clone()).start().unwrap();
+            let mut config = crate::Config::default();
+            config.session_uni_streams = 1;
+            let client = Client::builder().certificate_hash(tls.certificate_sha256()).config(config);
+            let deaf = client.connect(&format!("https://{}/", server.local_addrs()[0])).await.unwrap();
+            let session = opened.recv().await.unwrap();
+            let _taken = session.open_uni().await.unwrap();
+            let group = Group::new();
+            for _ in 0..100 {
+                assert!(group.join(&session) && !group.join(&session));
+                assert_eq!((group.send("hello").sessions, group.len()), (1, 1));
+                smol::future::yield_now().await;
+                assert!(group.leave(&session) && !group.leave(&session));
+                assert!(group.is_empty() && !group.contains(&session) && group.sessions().is_empty());
+                assert_eq!(group.send("nobody hears this").sessions, 0);
+            }
+            assert!(Arc::weak_count(&group.shared) <= 1);
+            drop(deaf);
+        });
+    }
 
     #[test]
     fn what_is_kept_of_ended_sessions_is_bounded() {

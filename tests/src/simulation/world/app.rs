@@ -85,6 +85,10 @@ impl App {
             self.reading.retain(|stream, _| !of(stream));
             self.unanswered.retain(|(_, waiting)| waiting != session);
         }
+        if matches!(event, Event::ConnectionLost { .. }) {
+            // Also of sessions that had ended before they were looked at.
+            self.unanswered.clear();
+        }
         self.heard.push_back(event);
         Ok(())
     }
