@@ -125,6 +125,29 @@ async fn a_surplus_session_waits_for_room_or_is_refused() {
     within(exchange(&third.unwrap(), 3, 1)).await;
 }
 
+async fn where_there_is_room_for_one_the_next_waits_for_its_end() {
+    let mut config = Config::default();
+    config.max_sessions = 1;
+    let running = Running::start(ServerApp::new().config(config.clone()).route("/echo", echo));
+    let client = running.client().config(config);
+    let first = within(client.connect(&running.url("/echo"))).await.unwrap();
+    let url = running.url("/echo");
+    let hasty = client.clone().timeout(Duration::from_millis(100));
+    assert!(matches!(within(hasty.connect_over(&first, &url)).await, Err(ClientError::TimedOut)));
+    let (second, ()) = tokio::join!(within(client.connect_over(&first, &url)), async {
+        sleep(Duration::from_millis(50)).await;
+        first.close(0, "");
+    });
+    let second = second.unwrap();
+    within(exchange(&second, 6, 1)).await;
+    assert_eq!(running.server.stats().connections_accepted, 1);
+    // With the last one goes the connection, and with the connection what is asked for on it.
+    second.close(0, "");
+    within(second.closed()).await;
+    let late = within(client.connect_over(&second, &url)).await;
+    assert!(matches!(late, Err(ClientError::Connection(_))), "{late:?}");
+}
+
 async fn a_request_that_nobody_waits_for_is_taken_back() {
     let mut config = Config::default();
     config.max_sessions = 2;
@@ -162,6 +185,7 @@ on_each_runtime! {
     a_session_that_nobody_reads_does_not_hold_up_the_others,
     the_connection_goes_with_its_last_session,
     a_surplus_session_waits_for_room_or_is_refused,
+    where_there_is_room_for_one_the_next_waits_for_its_end,
     a_request_that_nobody_waits_for_is_taken_back,
     weights_orders_and_groups_can_be_set,
     ; threads:

@@ -9,8 +9,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use transom_core::rt::{Runtime, Simulation};
-use transom_core::{Config, ConnectionId, Endpoint, OpenError, Request, SessionEnd};
+use transom_core::{Config, ConnectionError, ConnectionId, Endpoint, ErrorCode, OpenError, Request, SessionEnd};
 
+use crate::driver::shared::State;
 use crate::driver::{self, ConnectionCell, Kind, Place, SessionCell, Shared, Shutdown, Ticket, driver_gone};
 use crate::error::ClientError;
 use crate::qlog::QlogDirectory;
@@ -65,11 +66,8 @@ impl ClientConnection {
 
     /// Waits until sessions can be asked for.
     pub(super) async fn connected(&self) -> Result<(), ClientError> {
-        let mut ticket = None;
-        poll_fn(|context| {
-            self.poll_setup(context, &mut ticket, |_, cell| cell.connected.load(Ordering::Acquire).then_some(()))
-        })
-        .await
+        let mut setup = Setup::new(self);
+        poll_fn(|context| setup.poll(context, |_, cell| cell.connected.load(Ordering::Acquire).then_some(()))).await
     }
 
     /// Asks for a session, and waits for the server's answer.
@@ -93,10 +91,14 @@ impl ClientConnection {
 
     /// Asks for a session, waiting while the server allows no stream.
     async fn ask(&self, request: Request) -> Result<Arc<SessionCell>, ClientError> {
-        let mut ticket = None;
+        let _asking = Asking::new(&self.shared);
+        let mut setup = Setup::new(self);
         let request = Arc::new(request);
         poll_fn(|context| {
-            self.poll_setup(context, &mut ticket, |state, _| {
+            setup.poll(context, |state, _| {
+                if state.shutdown.is_some() {
+                    return Some(Err(ClientError::Connection(last_session_over())));
+                }
                 let core = state.endpoint.connection(self.id)?;
                 let asked = match core.request_session((*request).clone()) {
                     Err(OpenError::Blocked) => return None,
@@ -114,30 +116,78 @@ impl ClientConnection {
         })
         .await?
     }
+}
+
+/// One future's place among those that wait for the connection to be usable, or for room on it; given up on drop.
+struct Setup<'a> {
+    connection: &'a ClientConnection,
+    ticket: Option<Ticket>,
+}
+
+impl<'a> Setup<'a> {
+    fn new(connection: &'a ClientConnection) -> Self {
+        Self { connection, ticket: None }
+    }
 
     /// Ready with what `attempt` gives, or with the loss of the connection.
-    fn poll_setup<T>(
-        &self,
+    fn poll<T>(
+        &mut self,
         context: &Context<'_>,
-        ticket: &mut Option<Ticket>,
-        attempt: impl FnOnce(&mut driver::shared::State, &ConnectionCell) -> Option<T>,
+        attempt: impl FnOnce(&mut State, &ConnectionCell) -> Option<T>,
     ) -> Poll<Result<T, ClientError>> {
-        self.shared.act(|state| {
-            if let Some(error) = self.cell.lost.get() {
+        let ClientConnection { shared, id, cell } = self.connection;
+        shared.act(|state| {
+            if let Some(error) = cell.lost.get() {
                 return Poll::Ready(Err(ClientError::Connection(error.clone())));
             }
-            if let Some(result) = attempt(state, &self.cell) {
+            if let Some(result) = attempt(state, cell) {
                 return Poll::Ready(Ok(result));
             }
-            // The waiter goes with the entry, and that with this connection.
-            let Some(entry) = state.connections.get_mut(&self.id) else {
+            let Some(entry) = state.connections.get_mut(id) else {
                 return Poll::Ready(Err(ClientError::Connection(driver_gone())));
             };
-            let replaced = entry.setup.register(ticket, context.waker());
+            let replaced = entry.setup.register(&mut self.ticket, context.waker());
             state.discard(replaced);
             Poll::Pending
         })
     }
+}
+
+impl Drop for Setup<'_> {
+    fn drop(&mut self) {
+        let Some(ticket) = self.ticket else { return };
+        self.connection.shared.act(|state| {
+            let entry = state.connections.get_mut(&self.connection.id);
+            let removed = entry.and_then(|entry| entry.setup.remove(ticket));
+            state.discard(removed);
+        });
+    }
+}
+
+/// Keeps the connection open though its last session ends: there will be another one.
+struct Asking<'a>(&'a Shared);
+
+impl<'a> Asking<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        shared.act(|state| state.asking += 1);
+        Self(shared)
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.act(|state| {
+            state.asking -= 1;
+            state.end_if_unused();
+            state.wake_driver();
+        });
+    }
+}
+
+/// The end of a connection on which no session is left.
+fn last_session_over() -> ConnectionError {
+    let reason = String::from("the last session on the connection is over");
+    ConnectionError::ClosedLocally { code: ErrorCode::H3_NO_ERROR, reason }
 }
 
 impl fmt::Debug for ClientConnection {

@@ -160,9 +160,7 @@ impl State {
             && entry.end_session(session, end, &mut work.wakes)
         {
             self.sessions_ended(1);
-            if self.ends_with_session && self.open_sessions == 0 {
-                self.shutdown.get_or_insert(Shutdown::Graceful(Duration::ZERO));
-            }
+            self.end_if_unused();
         }
     }
 
@@ -170,6 +168,13 @@ impl State {
     pub(crate) fn forget_if_over(&mut self, connection: ConnectionId) {
         if self.connections.get(&connection).is_some_and(ConnectionEntry::is_over) {
             self.connections.remove(&connection);
+        }
+    }
+
+    /// Closes a client's connection when nobody has a session on it or is about to ask for one.
+    pub(crate) fn end_if_unused(&mut self) {
+        if self.ends_with_session && self.open_sessions == 0 && self.asking == 0 {
+            self.shutdown.get_or_insert(Shutdown::Graceful(Duration::ZERO));
         }
     }
 

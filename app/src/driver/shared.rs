@@ -43,8 +43,10 @@ pub(crate) struct State {
     pub(crate) shutdown: Option<Shutdown>,
     /// What peers read as the reason when everything is closed.
     pub(crate) goodbye: &'static str,
-    /// A client's connection has one session, and is closed when that is over.
+    /// A client's connection is closed when the last session on it is over.
     pub(crate) ends_with_session: bool,
+    /// Who wait to ask for a session, or are about to; the connection is kept for them.
+    pub(crate) asking: usize,
     /// When the last session ended.
     pub(crate) last_end: Option<Instant>,
     /// The time of the driver's current turn.
@@ -98,6 +100,7 @@ impl Shared {
             shutdown: None,
             goodbye,
             ends_with_session: false,
+            asking: 0,
             last_end: None,
             now: runtime.now(),
             failure: None,
