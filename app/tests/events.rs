@@ -88,6 +88,10 @@ async fn another_certificate_is_told_whoever_changes_it() {
     assert_eq!(certificate_events(&other_events).await, ServerEvent::CertificateChanged(second.certificate_sha256()));
     server.handle().set_tls(&third).unwrap();
     assert_eq!(certificate_events(&events).await, ServerEvent::CertificateChanged(third.certificate_sha256()));
+    let fifth = fresh();
+    tls.replace(&fifth);
+    // That is the other server's only.
+    assert_eq!(certificate_events(&other_events).await, ServerEvent::CertificateChanged(fifth.certificate_sha256()));
     third.replace(&fourth);
     assert_eq!(certificate_events(&events).await, ServerEvent::CertificateChanged(fourth.certificate_sha256()));
     other.handle().close_now();
@@ -115,10 +119,13 @@ async fn files_that_cannot_be_used_are_told_once() {
         std::fs::write(&cert, tls.certificate_pem()).unwrap();
         std::fs::write(&key, tls.key_pem()).unwrap();
     };
+    let (other_cert, other_key) = (folder.0.join("other-cert.pem"), folder.0.join("other-key.pem"));
     write(&Tls::self_signed(["localhost"]).unwrap());
+    std::fs::copy(&cert, &other_cert).unwrap();
+    std::fs::copy(&key, &other_key).unwrap();
     let tls = Tls::from_pem(&cert, &key).unwrap().watch(Duration::from_millis(5));
     let events = Events::new(10);
-    let _server = ServerApp::new().events(&events).bind("127.0.0.1:0", tls).start().unwrap();
+    let server = ServerApp::new().events(&events).bind("127.0.0.1:0", tls).start().unwrap();
     std::fs::write(&key, "nonsense").unwrap();
     let ServerEvent::CertificateFailed(problem) = certificate_events(&events).await else { panic!("no failure") };
     assert!(problem.contains("key.pem"), "{problem}");
@@ -126,6 +133,14 @@ async fn files_that_cannot_be_used_are_told_once() {
     std::fs::remove_file(&key).unwrap();
     let ServerEvent::CertificateFailed(other) = certificate_events(&events).await else { panic!("no failure") };
     assert_ne!(other, problem, "the same is told once");
+    // One that is used later is watched as well, and this one no more.
+    let tls = Tls::from_pem(&other_cert, &other_key).unwrap().watch(Duration::from_millis(5));
+    server.handle().set_tls(&tls).unwrap();
+    assert_eq!(certificate_events(&events).await, ServerEvent::CertificateChanged(tls.certificate_sha256()));
+    write(&Tls::self_signed(["localhost"]).unwrap());
+    std::fs::write(&other_key, "nonsense").unwrap();
+    let ServerEvent::CertificateFailed(problem) = certificate_events(&events).await else { panic!("no failure") };
+    assert!(problem.contains("other-key.pem"), "{problem}");
 }
 
 async fn routes_are_counted() {

@@ -2,22 +2,23 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Instant, SystemTime};
 
 use transom_core::{Config, EndpointStats};
 
+use super::certificate::Certificate;
 use super::tcp::Desk;
 use crate::diagnostics::{CertificateDiagnostics, LimitDiagnostics, RouteDiagnostics, ServerDiagnostics, ServerState};
 use crate::driver::Shared;
-use crate::tls::{Tls, hex};
+use crate::tls::hex;
 
 /// What does not stand in the endpoints.
 #[derive(Debug)]
 pub(super) struct About {
     started: Instant,
     limits: LimitDiagnostics,
-    tls: Mutex<Tls>,
+    certificate: Mutex<Certificate>,
     desks: Vec<Desk>,
     routes: Option<Weak<dyn Listing>>,
 }
@@ -29,13 +30,13 @@ pub(super) trait Listing: Send + Sync {
 }
 
 impl About {
-    pub(super) fn new(config: &Config, tls: Tls, now: Instant, desks: Vec<Desk>) -> Self {
+    pub(super) fn new(config: &Config, certificate: Certificate, now: Instant, desks: Vec<Desk>) -> Self {
         let limits = LimitDiagnostics {
             max_connections: config.max_connections as u64,
             max_handshakes: config.max_handshakes as u64,
             max_sessions: config.max_sessions as u64,
         };
-        Self { started: now, limits, tls: Mutex::new(tls), desks, routes: None }
+        Self { started: now, limits, certificate: Mutex::new(certificate), desks, routes: None }
     }
 
     /// Tells of routes for as long as the server takes requests.
@@ -54,8 +55,9 @@ impl About {
         self.desks.iter().map(|desk| desk.address).collect()
     }
 
-    pub(super) fn set_tls(&self, tls: &Tls) {
-        *self.tls.lock().unwrap_or_else(PoisonError::into_inner) = tls.clone();
+    /// The certificate that new connections are shown.
+    pub(super) fn certificate(&self) -> MutexGuard<'_, Certificate> {
+        self.certificate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Everything but counters and addresses, with up to `room` sessions.
@@ -70,7 +72,7 @@ impl About {
             failed_handlers: 0,
             routes: Vec::new(),
             routes_missed: 0,
-            certificate: self.certificate(),
+            certificate: self.describe_certificate(),
             limits: self.limits,
             connections: Vec::new(),
             sessions_left_out: 0,
@@ -94,8 +96,8 @@ impl About {
         diagnostics
     }
 
-    fn certificate(&self) -> CertificateDiagnostics {
-        let tls = self.tls.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    fn describe_certificate(&self) -> CertificateDiagnostics {
+        let tls = self.certificate().tls.clone();
         let (valid_from, valid_until) = tls.validity().map(|(from, until)| (unix(from), unix(until))).unzip();
         let sha256 = tls.certificate_hashes().iter().map(|hash| hex(hash)).collect();
         CertificateDiagnostics { sha256, valid_from, valid_until }

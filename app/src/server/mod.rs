@@ -3,6 +3,7 @@
 mod about;
 mod authenticate;
 mod bind;
+mod certificate;
 mod cluster;
 mod compose;
 mod dispatch;

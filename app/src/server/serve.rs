@@ -7,22 +7,24 @@ use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::num::NonZeroU8;
 use std::pin::Pin;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use transom_core::rt::Runtime;
 
 use super::about::About;
 use super::bind::bind_all;
+use super::certificate::Certificate;
 use super::dispatch::Dispatcher;
 use super::hooks::{Hooks, Stops};
-use super::launch::{Launch, Started};
+use super::launch::{Launch, Started, Station};
 use super::operations::Operations;
 use super::tcp::Desk;
 use super::workers::{self, Threads};
-use super::{Server, ServerApp, Watchers, shutdown};
+use super::{Server, ServerApp, shutdown};
+use crate::driver::Shared;
 use crate::error::ServeError;
-use crate::tls::{CertificateObserver, Tls};
+use crate::tls::Tls;
 
 /// A server that is about to start: await it to serve until it is shut down, [`start`](Self::start) it in the background,
 /// or [`run`](Self::run) it where there is no runtime.
@@ -218,7 +220,9 @@ impl<S: Clone + Send + Sync + 'static> Serve<S> {
         }
         let http = http_fallback.is_some() || operations;
         let operations = Arc::new(Operations { over_http3: operations, server: OnceLock::new() });
-        let about = About::new(&config, tls.clone(), runtime.now(), open_desks(desks, &operations)?);
+        let watchers = Arc::new(watchers);
+        let certificate = Certificate::new(tls.clone(), &watchers);
+        let about = About::new(&config, certificate, runtime.now(), open_desks(desks, &operations)?);
         let dispatcher = Arc::new(Dispatcher {
             admission,
             authentications,
@@ -226,25 +230,15 @@ impl<S: Clone + Send + Sync + 'static> Serve<S> {
             protocols,
             state,
             http_fallback,
-            watchers: Arc::new(watchers),
+            watchers,
             operations: Arc::clone(&operations),
             advised: AtomicBool::new(false),
         });
-        let launch = Launch::new(config, http, tls.clone(), Arc::clone(&dispatcher) as _, count);
+        let launch = Launch::new(config, http, tls, Arc::clone(&dispatcher) as _, count);
         let launch = Arc::new(launch.logging_to(qlog)?);
         let (addresses, stations) = launch.stations(sockets).map_err(Arc::new).map_err(ServeError::Socket)?;
-        let mut threads = Threads::default();
-        let mut endpoints = Started::default();
-        if workers.is_some() && !named_runtime {
-            for station in stations {
-                endpoints.add(threads.start(&launch, station)?);
-            }
-        } else {
-            for station in stations {
-                endpoints.add(launch.start(station, runtime)?);
-            }
-        }
-        let endpoints = endpoints.all();
+        let driven_by = (workers.is_none() || named_runtime).then_some(runtime);
+        let (endpoints, threads) = drive(&launch, stations, driven_by)?;
         for address in &addresses {
             tracing::info!(%address, workers = count, "listening");
         }
@@ -252,7 +246,7 @@ impl<S: Clone + Send + Sync + 'static> Serve<S> {
         let server = Server::new(endpoints, addresses, finish, about.listing(&dispatcher));
         // There is one server, and it is told once.
         let _ = operations.server.set(server.handle().downgrade());
-        keep_certificate(tls, &server, &dispatcher.watchers, runtime);
+        server.keep_certificate(runtime);
         wait_for_signal(graceful, &server, runtime);
         Ok((server, threads))
     }
@@ -276,23 +270,26 @@ impl<S> fmt::Debug for Serve<S> {
     }
 }
 
+/// Starts all drivers, on threads of their own where there is no runtime for them.
+fn drive(
+    launch: &Arc<Launch>,
+    stations: Vec<Station>,
+    runtime: Option<&Arc<dyn Runtime>>,
+) -> Result<(Vec<Arc<Shared>>, Threads), ServeError> {
+    let (mut endpoints, mut threads) = (Started::default(), Threads::default());
+    for station in stations {
+        endpoints.add(match runtime {
+            Some(runtime) => launch.start(station, runtime)?,
+            None => threads.start(launch, station)?,
+        });
+    }
+    Ok((endpoints.all(), threads))
+}
+
 fn wait_for_signal(graceful: Option<Graceful>, server: &Server, runtime: &Arc<dyn Runtime>) {
     if let Some(Graceful { signal, grace }) = graceful {
         runtime.spawn(Box::pin(shutdown::on_signal(signal, grace, server.handle().downgrade())));
     }
-}
-
-/// Tells of changes of the certificate, and looks whether it has to change for as long as there is the server, if that was
-/// asked for.
-fn keep_certificate(tls: Tls, server: &Server, watchers: &Arc<Watchers>, runtime: &Arc<dyn Runtime>) {
-    let observer: Weak<dyn CertificateObserver> = Arc::<Watchers>::downgrade(watchers);
-    tls.observe(Weak::clone(&observer));
-    let Some(interval) = tls.watch_interval() else { return };
-    let keeping = crate::tls::keep(tls, interval, Arc::clone(runtime), observer);
-    let server = server.handle().downgrade();
-    runtime.spawn(Box::pin(async move {
-        shutdown::until_done(Box::pin(keeping), server).await;
-    }));
 }
 
 /// Binds the TCP ports for those who operate the server.

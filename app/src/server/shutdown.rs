@@ -8,15 +8,16 @@ use std::task::Poll;
 use std::time::Duration;
 
 use transom_core::EndpointStats;
+use transom_core::rt::Runtime;
 
-use super::Watchers;
 use super::about::About;
+use super::certificate::Certificate;
 use super::hooks::Finish;
 use crate::diagnostics::{ServerDiagnostics, ServerState};
 use crate::driver::{Done, Shared, Shutdown};
 use crate::error::ServeError;
 use crate::session::Session;
-use crate::tls::{CertificateObserver, Tls};
+use crate::tls::Tls;
 
 /// A server that is running.
 ///
@@ -78,6 +79,11 @@ impl Server {
     /// A handle to watch and stop the server with.
     pub fn handle(&self) -> ServerHandle {
         ServerHandle { endpoints: Arc::clone(&self.endpoints) }
+    }
+
+    /// Looks whether the certificate has to change, if that was asked for.
+    pub(super) fn keep_certificate(&self, runtime: &Arc<dyn Runtime>) {
+        self.endpoints.about.certificate().keep(self.handle().downgrade(), runtime);
     }
 
     /// Waits until the server has been shut down, all its connections are closed, and shutdown hooks have run.
@@ -160,7 +166,8 @@ impl ServerHandle {
         self.endpoints.addresses.clone()
     }
 
-    /// Uses another certificate for connections that come from now on; open ones are not touched.
+    /// Uses another certificate for connections that come from now on; open ones are not touched. From now on this one is
+    /// [watched](Tls::watch), if that is to be, and what becomes of the last one is no concern of the server.
     ///
     /// # Errors
     ///
@@ -169,11 +176,13 @@ impl ServerHandle {
         for shared in &self.endpoints.shared {
             shared.act(|state| state.endpoint.set_server_tls(tls.server_config()))?;
         }
-        self.endpoints.about.set_tls(tls);
-        if let Some(watchers) = self.endpoints.shared.first().and_then(|shared| shared.watchers()) {
-            let observer: Weak<dyn CertificateObserver> = Arc::<Watchers>::downgrade(watchers);
-            tls.observe(observer);
-            watchers.changed(tls.certificate_sha256());
+        if let Some(shared) = self.endpoints.shared.first()
+            && let Some(watchers) = shared.watchers()
+        {
+            let certificate = Certificate::new(tls.clone(), watchers);
+            certificate.keep(self.downgrade(), shared.runtime());
+            *self.endpoints.about.certificate() = certificate;
+            watchers.certificate_changed(tls.certificate_sha256());
         }
         Ok(())
     }

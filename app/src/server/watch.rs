@@ -14,7 +14,6 @@ use super::events::{EventSource, HandlerFailure, ServerEvent};
 use super::run::RunningHandler;
 use crate::driver::SessionCell;
 use crate::session::Session;
-use crate::tls::CertificateObserver;
 
 type Connected = Box<dyn Fn(&Session) + Send + Sync>;
 type Disconnected = Box<dyn Fn(&Session, &SessionEnd) + Send + Sync>;
@@ -64,6 +63,20 @@ impl Watchers {
         self.failed_handlers.load(Ordering::Relaxed)
     }
 
+    /// New connections are shown another certificate.
+    pub(super) fn certificate_changed(&self, sha256: [u8; 32]) {
+        for source in &self.events {
+            source.push(ServerEvent::CertificateChanged(sha256));
+        }
+    }
+
+    /// The certificate should change, and cannot.
+    pub(super) fn certificate_failed(&self, problem: &str) {
+        for source in &self.events {
+            source.push(ServerEvent::CertificateFailed(problem.to_owned()));
+        }
+    }
+
     /// A session can be used; its handler has not begun.
     pub(super) fn connected(self: &Arc<Self>, cell: &Arc<SessionCell>) {
         let session = Session::observing(Arc::clone(cell));
@@ -90,20 +103,6 @@ impl Watchers {
             }
             drop(running);
         }));
-    }
-}
-
-impl CertificateObserver for Watchers {
-    fn changed(&self, sha256: [u8; 32]) {
-        for source in &self.events {
-            source.push(ServerEvent::CertificateChanged(sha256));
-        }
-    }
-
-    fn failed(&self, problem: &str) {
-        for source in &self.events {
-            source.push(ServerEvent::CertificateFailed(problem.to_owned()));
-        }
     }
 }
 

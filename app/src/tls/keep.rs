@@ -9,7 +9,7 @@ use super::{CertificateObserver, Tls};
 use crate::blocking::on_thread;
 use crate::driver::Deadline;
 
-/// Keeps a certificate up to date; never ends by itself.
+/// Keeps a certificate up to date, for as long as there is the observer.
 pub(crate) async fn keep(
     tls: Tls,
     interval: Duration,
@@ -19,6 +19,9 @@ pub(crate) async fn keep(
     let mut reported = None;
     loop {
         Deadline::after(&runtime, interval).wait().await;
+        if observer.strong_count() == 0 {
+            return;
+        }
         let store = Arc::clone(&tls.store);
         // Files may be on a disk that sleeps.
         let looked = on_thread(&*runtime, move || store.reload_if_changed(SystemTime::now())).await;
