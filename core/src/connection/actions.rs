@@ -120,6 +120,10 @@ impl Connection {
 
     /// A client asks for a session.
     fn requested(&mut self, id: SessionId, mut request: Request) {
+        if self.streams.http(id.stream()).is_some_and(|http| http.stopped.is_some()) {
+            // Its client does not want the answer, and said so before we had all of the question.
+            return self.turn_away(id, ErrorCode::H3_REQUEST_CANCELLED);
+        }
         // On a socket for both families IPv4 addresses come as IPv6 ones; people and rate limits mean the former.
         let remote = self.quic.remote_address();
         request.remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
@@ -135,7 +139,8 @@ impl Connection {
             }
         }
         if !self.connects.spend(self.now, 1) || self.sessions.live() >= allowed {
-            return self.surplus(id);
+            // Beyond a limit: the surplus goes, the sessions that are there are not harmed (draft-16, section 5.1).
+            return self.turn_away(id, ErrorCode::H3_REQUEST_REJECTED);
         }
         self.timers.set(Timer::Undecided(id.stream()), None);
         self.qlog.write(self.now, id, qlog::Entry::Requested(&request));
@@ -164,14 +169,13 @@ impl Connection {
         self.h3.refuse(id, &response);
     }
 
-    /// Turns away a request beyond a limit: the surplus goes, the sessions that are there are not harmed (draft-16,
-    /// section 5.1).
-    fn surplus(&mut self, id: SessionId) {
+    /// Turns away a request without an answer.
+    fn turn_away(&mut self, id: SessionId, code: ErrorCode) {
         self.counters.sessions_refused += 1;
         self.glitch(GLITCH_RESET);
         self.reject_early(id);
         self.sessions.remember(id, Past::Refused);
-        self.h3.abort(id, ErrorCode::H3_REQUEST_REJECTED);
+        self.h3.abort(id, code);
     }
 
     /// The header of a WebTransport stream that has been waited for is read.

@@ -231,17 +231,20 @@ fn is_content(name: &HeaderName) -> bool {
 }
 
 fn authority(pseudo: Option<&[u8]>, headers: &HeaderMap) -> Result<String, Malformed> {
-    let host = headers.get(header::HOST).map(HeaderValue::as_bytes);
-    let authority = match (pseudo, host) {
-        (Some(authority), Some(host)) if authority != host => return Err(Malformed(":authority and host differ")),
-        (Some(authority), _) => authority,
-        (None, Some(host)) => host,
-        (None, None) => return Err(Malformed("no :authority")),
-    };
+    let mut hosts = headers.get_all(header::HOST).iter().map(HeaderValue::as_bytes);
+    let Some(authority) = pseudo.or_else(|| hosts.next()) else { return Err(Malformed("no :authority")) };
+    if hosts.any(|host| host != authority) {
+        return Err(Malformed(":authority and host differ"));
+    }
     let authority = text(authority).ok_or(Malformed("invalid :authority"))?;
     let parsed: http::uri::Authority = authority.parse().map_err(|_| Malformed("invalid :authority"))?;
     if authority.contains('@') || parsed.host().is_empty() {
         return Err(Malformed(":authority with user information or without a host"));
+    }
+    // `http` takes any text for a port. RFC 3986, section 3.2.3: digits, or none.
+    let port = authority.strip_prefix(parsed.host()).and_then(|rest| rest.strip_prefix(':')).unwrap_or_default();
+    if !port.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Err(Malformed(":authority with a port that is no number"));
     }
     Ok(authority.to_owned())
 }
@@ -252,18 +255,20 @@ fn scheme_and_path<'a>(scheme: Option<&'a Bytes>, path: Option<&'a Bytes>) -> Re
     if scheme.is_empty() || !path.starts_with('/') && path != "*" {
         return Err(Malformed("empty :scheme or relative :path"));
     }
-    let mut bytes = path.bytes();
-    while let Some(byte) = bytes.next() {
-        // RFC 3986, section 3.3; `#` begins a fragment, which never travels.
-        let valid = match byte {
-            b'%' => [bytes.next(), bytes.next()].iter().all(|digit| digit.is_some_and(|d| d.is_ascii_hexdigit())),
-            _ => byte.is_ascii_graphic() && byte != b'#',
-        };
-        if !valid {
-            return Err(Malformed("character in :path that a URL cannot have"));
-        }
+    let (before, query) = path.split_once('?').unwrap_or((path, ""));
+    // Browsers send a query as it was written, and `%` in it may be a mere percent sign (URL Standard, section 4.4).
+    if !has_whole_escapes(before)
+        || !before.bytes().chain(query.bytes()).all(|byte| byte.is_ascii_graphic() && byte != b'#')
+    {
+        return Err(Malformed("character in :path that a URL cannot have"));
     }
     Ok((scheme, path))
+}
+
+/// Whether each `%` begins an escape (RFC 3986, section 2.1).
+fn has_whole_escapes(path: &str) -> bool {
+    let digits = |rest: &str| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count();
+    path.split('%').skip(1).all(|rest| digits(rest) == 2)
 }
 
 fn text(bytes: &[u8]) -> Option<&str> {
@@ -325,6 +330,12 @@ mod tests {
             (1, "HTTPS"),
             (2, ""),
             (2, "user@host"),
+            (2, "host:port"),
+            (2, "[::1]:4a"),
+            (3, "/a#b?c"),
+            (3, "/?a#b"),
+            (3, "/%4?1"),
+            (3, "/%é"),
             (3, ""),
             (3, "echo"),
             (3, "/a b"),
@@ -370,6 +381,18 @@ mod tests {
             _ => None,
         };
         assert_eq!(plain(&get), Some(("GET".into(), "h".into())));
+        for path in ["/?q=100%", "/?%zz=%4", "/%41?%", "/?a?b"] {
+            let mut list = GOOD.to_vec();
+            list[3].1 = path;
+            assert!(parse_request(fields(&list)).is_ok(), "{path}");
+        }
+        for authority in ["host:", "host:1", "[::1]", "[::1]:1"] {
+            let mut list = GOOD.to_vec();
+            list[2].1 = authority;
+            list.extend([("host", authority); 2]);
+            assert!(parse_request(fields(&list)).is_ok(), "{authority}");
+        }
+        assert!(with(&[("host", "localhost:4433"), ("host", "other")]).is_err());
         let host_only = [(":method", "GET"), (":scheme", "https"), (":path", "/"), ("host", "h")];
         assert_eq!(plain(&host_only), Some(("GET".into(), "h".into())));
         assert_eq!(parse_request(fields(&[(":method", "CONNECT"), (":authority", "h:1")])), Ok(Parsed::Tunnel));

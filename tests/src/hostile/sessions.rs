@@ -15,6 +15,7 @@ pub(super) fn cases() -> Vec<Case> {
         connect_rate().counts_for(Scope::OwnLimits),
         cancelled_connects().counts_for(Scope::OwnLimits),
         malformed_connects().counts_for(Scope::OwnLimits),
+        stopped_before_asked(),
         alpn("15 h30", "application protocol \"dummy\"", &[b"dummy"]),
         alpn("15", "no application protocol", &[]),
     ]
@@ -137,6 +138,20 @@ fn cancelled_connects() -> Case {
             cancelled?;
         }
         attacker.reaction_of_connection()
+    })
+}
+
+/// Who does not want the answer does not want the session, and takes the place of no other.
+fn stopped_before_asked() -> Case {
+    let aborts = &[Aborts(code::H3_REQUEST_CANCELLED)];
+    Case::new("191", "STOP_SENDING on the CONNECT stream before the CONNECT", aborts, |scene: &Scene<'_>| {
+        let mut attacker = scene.greeted()?;
+        let client = &mut attacker.peer.client;
+        let stream = client.open_bidi()?;
+        client.stop(stream, code::H3_REQUEST_CANCELLED)?;
+        client.rest(std::time::Duration::from_millis(20));
+        client.write(stream, &Request::webtransport(authority(), echo()).frame())?;
+        attacker.reaction(stream)
     })
 }
 
