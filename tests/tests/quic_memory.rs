@@ -1,12 +1,13 @@
 //! What a peer can make QUIC keep with hand-written packets. One test, since the count is of the whole process.
 
 use std::alloc::System;
+use std::time::Duration;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use transom_core::Config;
 use transom_tests::forge::transport::INTERNAL_ERROR;
 use transom_tests::forge::{Forger, Space, frames};
-use transom_tests::raw::{DRAFT_02, code, wire};
+use transom_tests::raw::{DRAFT_02, Request, code, wire};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -58,8 +59,33 @@ fn fragments_and_challenges_are_kept_within_bounds() {
     let closed = forger.closed().expect("the server puts up with everything");
     assert_eq!((closed.application, closed.code), (false, INTERNAL_ERROR), "{closed:?}");
 
+    datagrams_in_large_packets_are_counted_as_what_they_keep();
     pieces_of_many_streams_are_bounded();
     pieces_behind_bytes_that_are_read_are_bounded_for_each_stream();
+}
+
+/// UDP takes up to 65,507 bytes, of which QUIC tells us to expect 1,472: whoever sends more is heard, and pays for it.
+fn datagrams_in_large_packets_are_counted_as_what_they_keep() {
+    let bound = Config::default().connection_datagram_bytes + SLACK;
+    let mut forger = Forger::connected();
+    forger.send(Space::Data, &frames::stream(2, 0, &[vec![0], wire::settings(DRAFT_02)].concat()));
+    let before = live();
+    for _ in 0..100 {
+        forger.send(Space::Data, &frames::datagram(&wire::datagram(0, &[7; 60_000])));
+    }
+    let held = live() - before;
+    assert!(held > 60_000 && held < bound, "{held} bytes for a session that never comes");
+
+    forger.send(Space::Data, &frames::stream(4, 0, &Request::webtransport("localhost", "/").frame()));
+    forger.accept_sessions();
+    forger.wait(Duration::from_millis(1));
+    let before = live();
+    for _ in 0..100 {
+        forger.send(Space::Data, &[frames::datagram(&wire::datagram(4, &[7; 1_000])), vec![0; 60_000]].concat());
+    }
+    let queued = live() - before;
+    assert!(queued > 40_000 && queued < bound, "{queued} bytes for datagrams that nobody reads");
+    assert!(forger.is_alive(), "{:?}", forger.closed());
 }
 
 /// Each stream has fewer than quinn-proto minds; together they are too many.

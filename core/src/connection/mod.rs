@@ -153,7 +153,7 @@ impl Connection {
             streams: StreamTable::default(),
             sessions: Registry::default(),
             plain: Plain::default(),
-            early: Early::new(config.held_streams, config.held_datagrams),
+            early: Early::new(config.held_streams, config.held_datagrams, config.connection_datagram_bytes),
             hints: Hints::default(),
             timers,
             to_arm: Vec::new(),

@@ -30,6 +30,8 @@ pub(crate) struct Quic {
     stirred: bool,
     /// Bytes that arrived since what they brought was last looked at.
     unlooked: usize,
+    /// Whether one of the packets among them was larger than packets are: a payload keeps the whole.
+    oversized: bool,
     /// The space for datagrams while none waits.
     datagram_buffer: usize,
     /// The largest datagram as long as nothing happens; kept up to date once it has been asked for.
@@ -71,6 +73,7 @@ impl Quic {
         Self {
             stirred: true,
             unlooked: 0,
+            oversized: false,
             datagram_buffer,
             largest_datagram: None,
             sends_datagrams: false,
@@ -113,6 +116,7 @@ impl Quic {
     pub(crate) fn handle_event(&mut self, event: quinn::ConnectionEvent, size: usize) -> bool {
         self.stir().handle_event(event);
         self.unlooked += size;
+        self.oversized |= size > LARGEST_PACKET;
         self.unlooked > DATAGRAM_RECEIVE_BUFFER / 2
     }
 
@@ -135,7 +139,7 @@ impl Quic {
             return None;
         }
         let Some(event) = self.inner.poll() else {
-            (self.stirred, self.unlooked) = (false, 0);
+            (self.stirred, self.unlooked, self.oversized) = (false, 0, false);
             if self.sends_datagrams {
                 self.largest_datagram = self.inner.datagrams().max_size();
             }
@@ -316,6 +320,11 @@ impl Quic {
     }
 
     pub(crate) fn recv_datagram(&mut self) -> Option<Bytes> {
-        self.inner.datagrams().recv()
+        let datagram = self.inner.datagrams().recv()?;
+        Some(if self.oversized { Bytes::copy_from_slice(&datagram) } else { datagram })
     }
 }
+
+/// What an Ethernet frame has room for. Larger packets are rare, and what is kept of them is copied: queues count their datagrams as
+/// if packets were no larger.
+const LARGEST_PACKET: usize = 1_500;

@@ -7,6 +7,8 @@ pub(crate) struct Credit {
     used: u64,
     /// The limit at which the peer was last told that we are stuck.
     told: Option<u64>,
+    /// Whether anything was used since the limit was raised.
+    spent: bool,
 }
 
 /// What we allow the peer of one kind, over the whole life of the session.
@@ -33,7 +35,7 @@ pub(crate) struct DidNotGrow;
 
 impl Credit {
     pub(crate) fn new(limit: u64) -> Self {
-        Self { limit, used: 0, told: None }
+        Self { limit, used: 0, told: None, spent: false }
     }
 
     pub(crate) fn available(&self) -> u64 {
@@ -43,6 +45,12 @@ impl Credit {
     pub(crate) fn spend(&mut self, amount: u64) {
         debug_assert!(amount <= self.available(), "more was used than allowed");
         self.used = self.used.saturating_add(amount);
+        self.spent |= amount > 0;
+    }
+
+    /// Whether anything was used since the limit was raised, so that it is of use to raise it again.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.spent
     }
 
     /// A new limit from the peer. Returns whether nothing was left before.
@@ -51,7 +59,7 @@ impl Credit {
             return Err(DidNotGrow);
         }
         let was_stuck = self.available() == 0;
-        self.limit = limit;
+        (self.limit, self.spent) = (limit, false);
         Ok(was_stuck)
     }
 

@@ -15,11 +15,13 @@ pub(crate) struct Early {
     datagrams: VecDeque<(SessionId, Instant, Bytes)>,
     max_streams: usize,
     max_datagrams: usize,
+    /// Bytes of all datagrams together.
+    max_bytes: usize,
 }
 
 impl Early {
-    pub(crate) fn new(max_streams: usize, max_datagrams: usize) -> Self {
-        Self { streams: VecDeque::new(), datagrams: VecDeque::new(), max_streams, max_datagrams }
+    pub(crate) fn new(max_streams: usize, max_datagrams: usize, max_bytes: usize) -> Self {
+        Self { streams: VecDeque::new(), datagrams: VecDeque::new(), max_streams, max_datagrams, max_bytes }
     }
 
     /// Holds a stream until `deadline`; false when there is no room for it.
@@ -33,7 +35,9 @@ impl Early {
 
     /// Holds a datagram until `deadline`; false when there is no room for it.
     pub(crate) fn hold_datagram(&mut self, session: SessionId, deadline: Instant, datagram: Bytes) -> bool {
-        let room = self.datagrams.len() < self.max_datagrams;
+        // Few enough to be added up.
+        let held: usize = self.datagrams.iter().map(|(_, _, datagram)| datagram.len()).sum();
+        let room = self.datagrams.len() < self.max_datagrams && held + datagram.len() <= self.max_bytes;
         if room {
             self.datagrams.push_back((session, deadline, datagram));
         }
@@ -114,7 +118,7 @@ mod tests {
 
     /// Two streams and two datagrams for each of two sessions; those of the second wait longer.
     fn filled() -> Early {
-        let mut early = Early::new(4, 4);
+        let mut early = Early::new(4, 4, 10);
         for (session, deadline, id) in [(ONE, at(5), 2), (TWO, at(9), 6), (ONE, at(6), 10), (TWO, at(9), 14)] {
             assert!(early.hold_stream(session, deadline, StreamId(id)));
             assert!(early.hold_datagram(session, deadline, payload(id as u8)));
@@ -131,7 +135,10 @@ mod tests {
         assert!(early.hold_stream(ONE, at(1), StreamId(18)), "one that ended makes room");
         assert_eq!(early.take(ONE).0, [StreamId(10), StreamId(18)]);
         assert_eq!(early.take(TWO).0, [StreamId(6), StreamId(14)]);
-        assert!(!Early::new(0, 0).hold_stream(ONE, at(1), StreamId(2)));
+        assert!(!Early::new(0, 0, 10).hold_stream(ONE, at(1), StreamId(2)));
+        let mut short = Early::new(0, 4, 3);
+        let held = [2, 2, 1].map(|length| short.hold_datagram(ONE, at(1), vec![0; length].into()));
+        assert_eq!(held, [true, false, true]);
     }
 
     #[test]

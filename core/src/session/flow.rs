@@ -109,6 +109,16 @@ impl Flow {
 
     // What the peer says.
 
+    /// Whether a capsule raises a limit of which we have used something since it was raised last.
+    pub(crate) fn is_of_use(&self, capsule: &Capsule) -> bool {
+        match capsule {
+            Capsule::MaxData(_) => self.data.is_spent(),
+            Capsule::MaxStreamsBidi(_) => self.bidi.is_spent(),
+            Capsule::MaxStreamsUni(_) => self.uni.is_spent(),
+            _ => false,
+        }
+    }
+
     /// Takes a capsule of flow control; others mean nothing here.
     pub(crate) fn receive_capsule(&mut self, capsule: &Capsule) -> Result<Released, FlowViolation> {
         match *capsule {

@@ -134,6 +134,22 @@ impl Capsule {
     }
 }
 
+impl Capsule {
+    /// Bytes that [`encode`](Self::encode) writes for a capsule that is one number; of others those of the header.
+    pub(crate) fn size(&self) -> usize {
+        let value = match self {
+            Self::MaxData(value)
+            | Self::MaxStreamsBidi(value)
+            | Self::MaxStreamsUni(value)
+            | Self::DataBlocked(value)
+            | Self::StreamsBlockedBidi(value)
+            | Self::StreamsBlockedUni(value) => varint::size(*value),
+            Self::CloseSession { .. } | Self::DrainSession | Self::Prohibited { .. } | Self::Skipped { .. } => 0,
+        };
+        varint::size(self.kind()) + 1 + value
+    }
+}
+
 /// Cuts `reason` to at most [`MAX_CLOSE_REASON`] bytes, between two characters (draft-ietf-webtrans-http3-16,
 /// section 6).
 pub fn truncate_reason(reason: &str) -> &str {

@@ -6,7 +6,7 @@ use rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use rustls::pki_types::ServerName;
 use rustls::quic::{ClientConnection, KeyChange, Keys, Secrets, Version};
 use rustls::{ClientConfig, HandshakeKind, Side, Tls13CipherSuite};
-use transom_core::Config;
+use transom_core::{Config, Event, Response};
 
 use super::frames::{self, Read};
 use super::packet::{self, Fields, Opened};
@@ -219,6 +219,19 @@ impl Forger {
         self.sent_bytes += datagram.len();
         self.server.deliver(datagram);
         self.receive();
+    }
+
+    /// The application of the server: accepts what sessions were asked for.
+    ///
+    /// # Panics
+    /// A session that was just asked for is gone.
+    pub fn accept_sessions(&mut self) {
+        for event in self.server.take_events() {
+            if let Event::SessionRequested { session } = event {
+                let accepted = self.server.connection().accept(session, Response::new(http::StatusCode::OK));
+                accepted.expect("a session that was asked for");
+            }
+        }
     }
 
     /// Lets time pass for the server and takes in what it sends meanwhile.

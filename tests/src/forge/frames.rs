@@ -58,6 +58,11 @@ pub fn stream(id: u64, offset: u64, data: &[u8]) -> Vec<u8> {
     [varints(&[0x0e, id, offset, data.len() as u64]), data.to_vec()].concat()
 }
 
+/// DATAGRAM with a length (RFC 9221, section 4).
+pub fn datagram(data: &[u8]) -> Vec<u8> {
+    [varints(&[0x31, data.len() as u64]), data.to_vec()].concat()
+}
+
 /// STREAM with offset and length, the last of its stream.
 pub fn last_of_stream(id: u64, offset: u64, data: &[u8]) -> Vec<u8> {
     [varints(&[0x0f, id, offset, data.len() as u64]), data.to_vec()].concat()
