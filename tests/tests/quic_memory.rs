@@ -71,7 +71,7 @@ fn datagrams_in_large_packets_are_counted_as_what_they_keep() {
     forger.send(Space::Data, &frames::stream(2, 0, &[vec![0], wire::settings(DRAFT_02)].concat()));
     let before = live();
     for _ in 0..100 {
-        forger.send(Space::Data, &frames::datagram(&wire::datagram(0, &[7; 60_000])));
+        forger.send(Space::Data, &frames::datagram(&wire::datagram(0, &vec![7; 60_000])));
     }
     let held = live() - before;
     assert!(held > 60_000 && held < bound, "{held} bytes for a session that never comes");
