@@ -120,6 +120,49 @@ fn without_flow_control_its_capsules_say_nothing() {
     }
 }
 
+/// What Safari 26.4 sends (tests/captures/safari.json), with smaller limits. It takes draft 7 from a server without RESET_STREAM_AT.
+const SAFARI: &[(u64, u64)] = &[(0x14e9_cd29, 1), (0x33, 1), (0x2b61, 1_000), (0x2b64, 2), (0x2b65, 2)];
+
+/// One that keeps to our limits by itself would stand still; one that does not is not harmed, and neither are we.
+#[test]
+fn who_need_not_keep_to_limits_is_told_of_them_all_the_same() {
+    let mut config = Config::default();
+    (config.session_window, config.connection_window) = (1_000, 2_000);
+    let uni = u64::from(config.session_uni_streams);
+    let mut facing = Facing::client_of(config, &Options::default());
+    facing.run_for(A_WHILE);
+    facing.raw.send_settings(SAFARI);
+    facing.run_for(A_WHILE);
+    let session = facing.accepted(&Request::webtransport("localhost", "/"));
+    let grants = |facing: &Facing, kind: u64| {
+        // Behind the answer there are DATA frames of capsules, of which each is known by its first bytes.
+        let data = facing.seen().stream(session.get()).data.clone();
+        data.windows(4).filter(|bytes| *bytes == wire::varint(kind)).count()
+    };
+    for round in 0..2 * uni {
+        let stream = facing.raw.open_uni();
+        facing.raw.write(stream, &[wire::uni_header(session.get()), vec![7; 700]].concat());
+        facing.raw.finish(stream);
+        facing.run_for(A_WHILE);
+        let accepted = facing.core.connection().session(session).unwrap().accept(UNI);
+        let accepted = accepted.unwrap_or_else(|| panic!("stream {round} of {uni}"));
+        assert_eq!(facing.core.read(accepted).unwrap().0.len(), 700);
+        facing.run_for(A_WHILE);
+    }
+    assert!(grants(&facing, MAX_DATA) > 10 && grants(&facing, MAX_STREAMS_UNI) > 1);
+    // Its own limits are for whoever raises them; here they say nothing.
+    for value in [3, 9, 9] {
+        say(&mut facing, session, MAX_DATA, value);
+        say(&mut facing, session, STREAMS_BLOCKED_UNI, (1 << 60) + 1);
+    }
+    for _ in 0..10 {
+        let stream = facing.core.connection().session(session).unwrap().open(UNI).unwrap();
+        assert_eq!(facing.core.write(stream, &[1; 500]), Ok(500));
+    }
+    facing.run_for(A_WHILE);
+    assert_eq!(punished(&facing, session), None);
+}
+
 #[test]
 fn streams_over_the_limit_end_the_session() {
     let (bidi, uni) = (Config::default().session_bidi_streams, Config::default().session_uni_streams);

@@ -147,7 +147,7 @@ impl Connection {
         if self.draining {
             return self.unavailable(id);
         }
-        let flow = self.new_flow(request.dialect);
+        let flow = self.h3.flow_control(request.dialect);
         self.sessions.insert(SessionState::new(id, request, flow));
         let deadline = self.now.checked_add(self.config.accept_timeout);
         self.timers.set(Timer::Answer(id), deadline);

@@ -7,15 +7,9 @@ use super::streams::{SendHalf, WebTransportStream};
 use crate::session::flow::{Flow, Released};
 use crate::session::transition::Input;
 use crate::wire::capsule::Capsule;
-use crate::{Dialect, Direction, ErrorCode, Event, SessionId, StreamId};
+use crate::{Direction, ErrorCode, Event, SessionId, StreamId};
 
 impl Connection {
-    /// Flow control for a new session of this dialect, when it is on.
-    pub(super) fn new_flow(&self, dialect: Dialect) -> Option<Flow> {
-        let (ours, peers) = self.h3.flow_control(dialect)?;
-        Some(Flow::new(ours.into(), peers.into()))
-    }
-
     /// Tells the peers what they may use now, where enough was consumed.
     pub(super) fn grant_credit(&mut self) {
         if self.owing.is_empty() {

@@ -58,7 +58,7 @@ impl Connection {
         self.h3.request(stream, &mut request);
         let id = SessionId(stream.0);
         self.qlog.write(self.now, id, Logged::Requested(&request));
-        let flow = self.new_flow(request.dialect);
+        let flow = self.h3.flow_control(request.dialect);
         self.sessions.insert(SessionState::new(id, request, flow));
         self.to_arm.push((Timer::Answer(id), self.config.response_timeout));
         self.act();

@@ -8,7 +8,6 @@ use super::input::Input;
 use super::script;
 use crate::h3::{Action, Http3};
 use crate::session::SessionState;
-use crate::session::flow::Flow;
 use crate::session::transition::{Effect, Input as SessionInput};
 use crate::{Config, ErrorCode, Request, Response, Role, SessionId, StreamId};
 
@@ -180,7 +179,7 @@ impl Runner {
     }
 
     fn open(&mut self, id: SessionId, request: Request) {
-        let flow = self.h3.flow_control(request.dialect).map(|(ours, peers)| Flow::new(ours.into(), peers.into()));
+        let flow = self.h3.flow_control(request.dialect);
         self.sessions.insert(id, SessionState::new(id, request, flow));
         self.apply(id, SessionInput::Accept);
     }

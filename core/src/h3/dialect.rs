@@ -113,21 +113,32 @@ pub(crate) fn response_header(headers: &http::HeaderMap) -> Option<(&'static str
     headers.contains_key(DRAFT02_REQUEST).then_some((DRAFT02_RESPONSE, "draft02"))
 }
 
-/// Whether session flow control is on (draft-16, section 5.1): both sides announced a limit, and the dialect has it. Those
-/// before 13 announce limits only for what they would do with newer peers.
-pub(crate) fn flow_control(dialect: Dialect, ours: &Settings, peer: &Settings) -> bool {
+/// What limits that both sides announced come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FlowControl {
+    /// They are kept, and raised (draft-16, section 5.1).
+    On,
+    /// Nobody has to keep them. We raise ours all the same: a peer may keep them by itself, and would stand still. Draft 12 has
+    /// flow control and is announced like draft 7, which has none; Safari knows draft 13 and takes draft 7 from us.
+    Courtesy,
+}
+
+/// What is made of session flow control in this dialect; `None` unless both sides announced a limit.
+pub(crate) fn flow_control(dialect: Dialect, ours: &Settings, peer: &Settings) -> Option<FlowControl> {
     let wants = |settings: &Settings| {
         settings.initial_max_data > 0 || settings.initial_max_streams_bidi > 0 || settings.initial_max_streams_uni > 0
     };
+    let both = wants(ours) && wants(peer);
     match dialect {
-        Dialect::Draft02 | Dialect::Draft07 => false,
-        Dialect::Draft13 | Dialect::Draft15 => wants(ours) && wants(peer),
+        Dialect::Draft02 => None,
+        Dialect::Draft07 => both.then_some(FlowControl::Courtesy),
+        Dialect::Draft13 | Dialect::Draft15 => both.then_some(FlowControl::On),
     }
 }
 
 /// How many sessions a client of this dialect may have at once.
 pub(crate) fn max_sessions(dialect: Dialect, ours: &Settings, peer: &Settings, config: &Config) -> usize {
-    if flow_control(dialect, ours, peer) {
+    if flow_control(dialect, ours, peer) == Some(FlowControl::On) {
         return config.max_sessions;
     }
     match dialect {
@@ -145,8 +156,8 @@ pub(crate) fn max_sessions_as_client(ours: &Settings, peer: &Settings, config: &
         Dialect::Draft07 => announced(peer.max_sessions_draft07),
         // Draft 02 has no way to say; the server refuses what is too much.
         Dialect::Draft02 => usize::MAX,
-        Dialect::Draft13 if flow_control(dialect, ours, peer) => announced(peer.max_sessions_draft13),
-        Dialect::Draft15 if flow_control(dialect, ours, peer) => config.max_sessions.max(1),
+        Dialect::Draft13 if flow_control(dialect, ours, peer).is_some() => announced(peer.max_sessions_draft13),
+        Dialect::Draft15 if flow_control(dialect, ours, peer).is_some() => config.max_sessions.max(1),
         Dialect::Draft13 | Dialect::Draft15 => 1,
     }
 }
@@ -215,7 +226,7 @@ mod tests {
         let config = Config::default();
         let ours = settings(Role::Server, Transport { reset_stream_at: false }, &config);
         let silent = offer(|s| s.wt_enabled_draft15 = true);
-        assert!(!flow_control(Dialect::Draft15, &ours, &silent));
+        assert_eq!(flow_control(Dialect::Draft15, &ours, &silent), None);
         assert_eq!(max_sessions(Dialect::Draft15, &ours, &silent, &config), 1);
         assert_eq!(max_sessions_as_client(&ours, &silent, &config), 1);
         for change in [
@@ -227,9 +238,11 @@ mod tests {
                 s.wt_enabled_draft15 = true;
                 change(s);
             });
-            assert!(flow_control(Dialect::Draft15, &ours, &peer));
-            assert!(!flow_control(Dialect::Draft15, &silent, &peer));
-            assert!(!flow_control(Dialect::Draft07, &ours, &peer) && !flow_control(Dialect::Draft02, &ours, &peer));
+            assert_eq!(flow_control(Dialect::Draft15, &ours, &peer), Some(FlowControl::On));
+            assert_eq!(flow_control(Dialect::Draft15, &silent, &peer), None);
+            assert_eq!(flow_control(Dialect::Draft07, &ours, &peer), Some(FlowControl::Courtesy));
+            assert_eq!(flow_control(Dialect::Draft02, &ours, &peer), None);
+            assert_eq!(max_sessions(Dialect::Draft07, &ours, &peer, &config), 1);
             assert_eq!(max_sessions(Dialect::Draft15, &ours, &peer, &config), 16);
             assert_eq!(max_sessions_as_client(&ours, &peer, &config), 16);
             assert_eq!(max_sessions(Dialect::Draft02, &ours, &peer, &config), 1);

@@ -4,12 +4,12 @@ use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 
 use super::connect::{Part, Phase, RequestStream};
-use super::dialect::{self, Unserved};
+use super::dialect::{self, FlowControl, Unserved};
 use super::message::{self, Malformed, Parsed};
 use super::{Action, GLITCH_MALFORMED, GLITCH_RESET, Http3, Stream, Violation};
 use crate::limits::UNFINISHED_REQUESTS;
+use crate::session::flow::Flow;
 use crate::wire::frame;
-use crate::wire::settings::Settings;
 use crate::{Dialect, ErrorCode, OpenError, Request, Response, Role, SessionId, StreamId};
 
 impl Http3 {
@@ -36,10 +36,13 @@ impl Http3 {
         self.peer.as_ref().map_or(0, |peer| dialect::max_sessions(dialect, &self.ours.settings, peer, &self.config))
     }
 
-    /// Our SETTINGS and the peer's, when session flow control is on for this dialect.
-    pub(crate) fn flow_control(&self, dialect: Dialect) -> Option<(&Settings, &Settings)> {
-        let peer = self.peer.as_ref()?;
-        dialect::flow_control(dialect, &self.ours.settings, peer).then_some((&self.ours.settings, peer))
+    /// Flow control for a new session of this dialect.
+    pub(crate) fn flow_control(&self, dialect: Dialect) -> Option<Flow> {
+        let (ours, peer) = (&self.ours.settings, self.peer.as_ref()?);
+        Some(match dialect::flow_control(dialect, ours, peer)? {
+            FlowControl::On => Flow::new(ours.into(), peer.into()),
+            FlowControl::Courtesy => Flow::courtesy(ours.into()),
+        })
     }
 
     /// Sends a CONNECT on a stream that was opened for it; call after [`can_request`](Self::can_request).

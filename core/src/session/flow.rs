@@ -34,6 +34,8 @@ pub(crate) struct Flow {
     waiting: BTreeSet<StreamId>,
     /// Smallest the data window gets, bytes.
     floor: u64,
+    /// Whether both sides keep to limits; if not, ours are raised and nothing else is done about them.
+    strict: bool,
 }
 
 /// What a capsule of the peer makes possible again.
@@ -62,7 +64,14 @@ impl Flow {
             uni_window: Window::new(ours.uni, MAX_STREAMS),
             waiting: BTreeSet::new(),
             floor: ours.data,
+            strict: true,
         }
+    }
+
+    /// That of a session in which nobody has to keep to limits, for a peer that may do so by itself.
+    pub(crate) fn courtesy(ours: SessionLimits) -> Self {
+        let unlimited = SessionLimits { data: u64::MAX, bidi: u64::MAX, uni: u64::MAX };
+        Self { strict: false, ..Self::new(ours, unlimited) }
     }
 
     // What we send.
@@ -112,6 +121,7 @@ impl Flow {
     /// Whether a capsule raises a limit of which we have used something since it was raised last.
     pub(crate) fn is_of_use(&self, capsule: &Capsule) -> bool {
         match capsule {
+            _ if !self.strict => false,
             Capsule::MaxData(_) => self.data.is_spent(),
             Capsule::MaxStreamsBidi(_) => self.bidi.is_spent(),
             Capsule::MaxStreamsUni(_) => self.uni.is_spent(),
@@ -122,6 +132,7 @@ impl Flow {
     /// Takes a capsule of flow control; others mean nothing here.
     pub(crate) fn receive_capsule(&mut self, capsule: &Capsule) -> Result<Released, FlowViolation> {
         match *capsule {
+            _ if !self.strict => Ok(Released::Nothing),
             Capsule::MaxData(limit) => {
                 let was_stuck = self.data.raise(limit)?;
                 let waiting = if was_stuck { std::mem::take(&mut self.waiting) } else { BTreeSet::new() };
@@ -148,7 +159,8 @@ impl Flow {
 
     /// The peer opened a stream.
     pub(crate) fn stream_received(&mut self, direction: Direction) -> Result<(), FlowViolation> {
-        Ok(self.opened_window(direction).receive(1)?)
+        let received = self.opened_window(direction).receive(1);
+        self.kept(received)
     }
 
     /// A stream of the peer is gone. Returns whether the peer should be told.
@@ -160,7 +172,8 @@ impl Flow {
 
     /// The application read bytes of the peer. Returns whether the peer should be told.
     pub(crate) fn read(&mut self, bytes: usize) -> Result<bool, FlowViolation> {
-        self.data_window.receive(bytes as u64)?;
+        let received = self.data_window.receive(bytes as u64);
+        self.kept(received)?;
         self.data_window.consume(bytes as u64);
         Ok(self.data_window.is_due())
     }
@@ -192,6 +205,11 @@ impl Flow {
         let bidi = self.bidi_window.grant(self.bidi_window.size()).map(Capsule::MaxStreamsBidi);
         let uni = self.uni_window.grant(self.uni_window.size()).map(Capsule::MaxStreamsUni);
         data.into_iter().chain(bidi).chain(uni).collect()
+    }
+
+    /// A limit of ours that was exceeded matters only where limits are kept.
+    fn kept(&self, received: Result<(), Exceeded>) -> Result<(), FlowViolation> {
+        if self.strict { Ok(received?) } else { Ok(()) }
     }
 
     fn opening(&self, direction: Direction) -> &Credit {
