@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
+use super::flow::new_flow;
 use super::qlog;
 use super::quic::Ahead;
 use super::streams::{Entry, SendHalf, WebTransportStream};
@@ -147,7 +148,7 @@ impl Connection {
         if self.draining {
             return self.unavailable(id);
         }
-        let flow = self.h3.flow_control(request.dialect);
+        let flow = new_flow(&self.h3, request.dialect);
         self.sessions.insert(SessionState::new(id, request, flow));
         let deadline = self.now.checked_add(self.config.accept_timeout);
         self.timers.set(Timer::Answer(id), deadline);

@@ -4,10 +4,20 @@ use bytes::BytesMut;
 
 use super::Connection;
 use super::streams::{SendHalf, WebTransportStream};
+use crate::h3::{FlowControl, Http3};
 use crate::session::flow::{Flow, Released};
 use crate::session::transition::Input;
 use crate::wire::capsule::Capsule;
-use crate::{Direction, ErrorCode, Event, SessionId, StreamId};
+use crate::{Dialect, Direction, ErrorCode, Event, SessionId, StreamId};
+
+/// Flow control for a new session of this dialect, if both sides announced limits.
+pub(crate) fn new_flow(h3: &Http3, dialect: Dialect) -> Option<Flow> {
+    let (control, ours, peers) = h3.flow_control(dialect)?;
+    Some(match control {
+        FlowControl::On => Flow::new(ours.into(), peers.into()),
+        FlowControl::Courtesy => Flow::courtesy(ours.into()),
+    })
+}
 
 impl Connection {
     /// Tells the peers what they may use now, where enough was consumed.

@@ -32,6 +32,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use flow::new_flow;
 pub use handles::{RecvStream, SendStream, Session};
 pub use order::SendGroup;
 pub(crate) use stats::Counters;

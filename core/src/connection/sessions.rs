@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use http::StatusCode;
 
+use super::flow::new_flow;
 use super::qlog::Entry as Logged;
 use super::streams::{Entry, HttpStream, SendHalf};
 use super::{Connection, Timer};
@@ -58,7 +59,7 @@ impl Connection {
         self.h3.request(stream, &mut request);
         let id = SessionId(stream.0);
         self.qlog.write(self.now, id, Logged::Requested(&request));
-        let flow = self.h3.flow_control(request.dialect);
+        let flow = new_flow(&self.h3, request.dialect);
         self.sessions.insert(SessionState::new(id, request, flow));
         self.to_arm.push((Timer::Answer(id), self.config.response_timeout));
         self.act();

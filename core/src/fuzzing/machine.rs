@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::input::Input;
 use super::script;
+use crate::connection::new_flow;
 use crate::h3::{Action, Http3};
 use crate::session::SessionState;
 use crate::session::transition::{Effect, Input as SessionInput};
@@ -179,7 +180,7 @@ impl Runner {
     }
 
     fn open(&mut self, id: SessionId, request: Request) {
-        let flow = self.h3.flow_control(request.dialect);
+        let flow = new_flow(&self.h3, request.dialect);
         self.sessions.insert(id, SessionState::new(id, request, flow));
         self.apply(id, SessionInput::Accept);
     }

@@ -24,6 +24,7 @@ pub(crate) use classify::FIRST_READ;
 use classify::{Class, Classifier};
 use connect::RequestStream;
 use control::{Control, ControlEvent};
+pub(crate) use dialect::FlowControl;
 use goaway::GoAway;
 pub(crate) use offer::{Offer, Offers};
 

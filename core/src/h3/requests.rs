@@ -8,8 +8,8 @@ use super::dialect::{self, FlowControl, Unserved};
 use super::message::{self, Malformed, Parsed};
 use super::{Action, GLITCH_MALFORMED, GLITCH_RESET, Http3, Stream, Violation};
 use crate::limits::UNFINISHED_REQUESTS;
-use crate::session::flow::Flow;
 use crate::wire::frame;
+use crate::wire::settings::Settings;
 use crate::{Dialect, ErrorCode, OpenError, Request, Response, Role, SessionId, StreamId};
 
 impl Http3 {
@@ -36,13 +36,10 @@ impl Http3 {
         self.peer.as_ref().map_or(0, |peer| dialect::max_sessions(dialect, &self.ours.settings, peer, &self.config))
     }
 
-    /// Flow control for a new session of this dialect.
-    pub(crate) fn flow_control(&self, dialect: Dialect) -> Option<Flow> {
+    /// What is made of session flow control in this dialect, with our SETTINGS and the peer's.
+    pub(crate) fn flow_control(&self, dialect: Dialect) -> Option<(FlowControl, &Settings, &Settings)> {
         let (ours, peer) = (&self.ours.settings, self.peer.as_ref()?);
-        Some(match dialect::flow_control(dialect, ours, peer)? {
-            FlowControl::On => Flow::new(ours.into(), peer.into()),
-            FlowControl::Courtesy => Flow::courtesy(ours.into()),
-        })
+        Some((dialect::flow_control(dialect, ours, peer)?, ours, peer))
     }
 
     /// Sends a CONNECT on a stream that was opened for it; call after [`can_request`](Self::can_request).
