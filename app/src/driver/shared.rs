@@ -137,11 +137,15 @@ impl Shared {
 
     /// Asks the driver to end; of several wishes the one for the least time counts.
     pub(crate) fn shut_down(&self, shutdown: Shutdown) {
-        let now = self.runtime.now();
+        // Nobody is asked for the time by a handle that goes: its runtime may have gone before.
+        let end = match shutdown {
+            Shutdown::Graceful(grace) if !grace.is_zero() => Some(later(self.runtime.now(), grace)),
+            Shutdown::Graceful(_) | Shutdown::Now => None,
+        };
         self.act(|state| {
             state.shutdown = Some(shutdown.sooner(state.shutdown));
-            if let Shutdown::Graceful(grace) = shutdown {
-                state.phase = state.phase.hastened(later(now, grace));
+            if shutdown != Shutdown::Now {
+                state.phase = state.phase.hastened(end.unwrap_or(state.now));
             }
             state.wake_driver();
         });

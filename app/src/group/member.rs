@@ -49,7 +49,7 @@ impl Member {
     pub(super) fn leaves(&mut self) -> bool {
         self.left = true;
         self.waiting.clear();
-        !self.writing
+        !self.writing || self.session.end().is_some()
     }
 
     /// Queues a message for the task that writes.

@@ -72,6 +72,12 @@ impl Connection {
 
     /// A plain request is here: for the application, or too many.
     pub(super) fn http_requested(&mut self, stream: StreamId, mut request: Box<HttpRequest>) {
+        if self.streams.http(stream).is_some_and(|http| http.stopped.is_some()) {
+            // As for sessions.
+            self.glitch(GLITCH_RESET);
+            self.h3.abort(SessionId(stream.0), ErrorCode::H3_REQUEST_CANCELLED);
+            return;
+        }
         let known: Vec<StreamId> = self.plain.requests.keys().copied().collect();
         for known in known {
             if self.unwritten(known) == 0 {

@@ -7,8 +7,8 @@ pub(crate) struct Credit {
     used: u64,
     /// The limit at which the peer was last told that we are stuck.
     told: Option<u64>,
-    /// Whether anything was used since the limit was raised.
-    spent: bool,
+    /// What was used, and the limit has not been raised by since.
+    unreturned: u64,
 }
 
 /// What we allow the peer of one kind, over the whole life of the session.
@@ -35,7 +35,7 @@ pub(crate) struct DidNotGrow;
 
 impl Credit {
     pub(crate) fn new(limit: u64) -> Self {
-        Self { limit, used: 0, told: None, spent: false }
+        Self { limit, used: 0, told: None, unreturned: 0 }
     }
 
     pub(crate) fn available(&self) -> u64 {
@@ -45,12 +45,12 @@ impl Credit {
     pub(crate) fn spend(&mut self, amount: u64) {
         debug_assert!(amount <= self.available(), "more was used than allowed");
         self.used = self.used.saturating_add(amount);
-        self.spent |= amount > 0;
+        self.unreturned = self.unreturned.saturating_add(amount);
     }
 
-    /// Whether anything was used since the limit was raised, so that it is of use to raise it again.
+    /// Whether more was used than the limit was raised by, so that it is of use to raise it.
     pub(crate) fn is_spent(&self) -> bool {
-        self.spent
+        self.unreturned > 0
     }
 
     /// A new limit from the peer. Returns whether nothing was left before.
@@ -59,7 +59,8 @@ impl Credit {
             return Err(DidNotGrow);
         }
         let was_stuck = self.available() == 0;
-        (self.limit, self.spent) = (limit, false);
+        self.unreturned = self.unreturned.saturating_sub(limit - self.limit);
+        self.limit = limit;
         Ok(was_stuck)
     }
 

@@ -118,7 +118,7 @@ impl Flow {
 
     // What the peer says.
 
-    /// Whether a capsule raises a limit of which we have used something since it was raised last.
+    /// Whether a capsule raises a limit of which we have used more than it was raised by.
     pub(crate) fn is_of_use(&self, capsule: &Capsule) -> bool {
         match capsule {
             _ if !self.strict => false,

@@ -59,12 +59,15 @@ impl Quic {
         max: usize,
         ahead: impl FnOnce(&[u8]) -> Option<usize>,
     ) -> (Read, Ahead) {
+        let oversized = self.oversized;
+        // Kept for long, perhaps.
+        let owned = |bytes: Bytes| if oversized { Bytes::copy_from_slice(&bytes) } else { bytes };
         let mut recv = self.inner.recv_stream(quinn_id(stream));
         let Ok(mut chunks) = recv.read(true) else { return (Err(NoBytes::Closed), Ahead::default()) };
         let first = next(&mut chunks, max);
         let wanted = if let Ok(bytes) = &first { ahead(bytes) } else { None };
         let ahead = wanted.map(|most| match next(&mut chunks, most) {
-            Ok(bytes) => Ahead { bytes, at_end: is_at_end(&mut chunks) },
+            Ok(bytes) => Ahead { bytes: owned(bytes), at_end: is_at_end(&mut chunks) },
             Err(after) => Ahead { bytes: Bytes::new(), at_end: after == NoBytes::End },
         });
         // As in `read_chunks`.
