@@ -79,7 +79,8 @@ impl Request {
         &self.authority
     }
 
-    /// The path without the query, as the client wrote it: still percent-encoded.
+    /// The path without the query, as the client wrote it: still percent-encoded. The router decodes it, so that `/%61dmin` is
+    /// another way to write `/admin`.
     pub fn path(&self) -> &str {
         self.path_and_query.split_once('?').map_or(self.path_and_query.as_str(), |(path, _)| path)
     }

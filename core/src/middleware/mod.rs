@@ -26,6 +26,9 @@ pub use stack::Stack;
 ///
 /// It is asked for every request that reached the application, and must answer at once. What takes time (asking a
 /// database) is not a middleware's work. Functions of a request and the time are middleware, too.
+///
+/// The path of a request is as the client wrote it: `/%61dmin` leads to the route `/admin`, and does not begin with it. To guard
+/// a part of an application, put the middleware on that part (`nest`), or judge by [`Arrival::route`].
 pub trait Middleware: Send + Sync + 'static {
     /// Lets the request pass or refuses it.
     fn decide(&self, arrival: &Arrival<'_>) -> Decision;
